@@ -1,0 +1,172 @@
+"""`routemq-tui check`: the plan of a configuration, with every handler imported; exits 2 on any error."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+from routemq_tui.commands.options import add_config_arguments, load_from
+from routemq_tui.config.handlers import HandlerCheck, check_handlers
+from routemq_tui.config.load import ConfigError
+from routemq_tui.config.model import Config, Problem, RouteConfig
+from routemq_tui.errors import ExitCode
+from routemq_tui.routing.template import Template
+from routemq_tui.routing.topics import overlaps, subscription
+
+NAME = "check"
+HELP = "check the configuration and every handler, and print the plan"
+
+_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "handler", "location")
+_NUMERIC = {"qos", "workers"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_config_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the plan and the problems as JSON")
+
+
+def run(arguments: Namespace) -> int:
+    """Print the plan to standard output, problems to standard error (with --json all to standard output)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A topic may hold what the terminal's encoding has no letters for.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        config = load_from(arguments)
+    except ConfigError as error:
+        if arguments.json:
+            _print_json({"ok": False, "problems": [_as_json(problem) for problem in error.problems]})
+        else:
+            _print_problems(error.problems)
+        return ExitCode.CONFIGURATION
+    with _stdout_to_stderr():
+        checked = check_handlers(config.routes, config.root)
+    if arguments.json:
+        _print_json(_plan_as_json(config, checked))
+    else:
+        _print_plan(config, checked)
+        _print_problems(checked.problems)
+    return ExitCode.CONFIGURATION if checked.problems else ExitCode.OK
+
+
+def overlap_notes(routes: Sequence[RouteConfig]) -> list[str]:
+    """A line for each two routes that some topic matches both of."""
+    notes = []
+    for one, other in combinations(routes, 2):
+        left, right = Template.parse(one.topic).filter, Template.parse(other.topic).filter
+        if overlaps(left, right) and not (
+            one.shared and other.shared and left == right and one.group == other.group
+        ):
+            notes.append(f"{one.name} ({left}) and {other.name} ({right}) overlap: each gets such a message")
+    return notes
+
+
+def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
+    topic_filter = Template.parse(route.topic).filter
+    bound = checked.bound.get(route.name)
+    return {
+        "route": route.name,
+        "filter": topic_filter,
+        "subscription": subscription(topic_filter, route.group if route.shared else None),
+        "qos": route.qos,
+        "workers": route.workers,
+        "handler": route.handler,
+        "location": bound.location if bound else None,
+    }
+
+
+def _print_plan(config: Config, checked: HandlerCheck) -> None:
+    rows = [_row(route, checked) for route in config.routes]
+    if rows:
+        print(_table([[str(row[key] if row[key] is not None else "-") for key in _HEADINGS] for row in rows]))
+        print()
+    for warning in config.warnings:
+        print(f"warning: {warning}")
+    for note in overlap_notes(config.routes):
+        print(f"note: {note}")
+    workers = sum(route.workers for route in config.routes)
+    counts = f"{_counted(len(rows), 'route')}, {_counted(workers, 'worker')}, broker {config.broker.url}"
+    print(f"{counts}: {_counted(len(checked.problems), 'problem') if checked.problems else 'no problems'}")
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = [[heading.upper() for heading in _HEADINGS], *rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(_HEADINGS))]
+    shown = []
+    for line in lines:
+        cells = [
+            cell.rjust(width) if heading in _NUMERIC else cell.ljust(width)
+            for heading, cell, width in zip(_HEADINGS, line, widths, strict=True)
+        ]
+        shown.append("  ".join(cells).rstrip())
+    return "\n".join(shown)
+
+
+def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
+    routes = []
+    for route in config.routes:
+        bound = checked.bound.get(route.name)
+        routes.append(
+            _row(route, checked)
+            | {
+                "topic": route.topic,
+                "shared": route.shared,
+                "group": route.group,
+                "async": bound.is_async if bound else None,
+                "parameters": list(bound.uses) if bound else None,
+            }
+        )
+    return {
+        "ok": not checked.problems,
+        "file": str(config.file),
+        "broker": config.broker.url,
+        "node": config.app.node,
+        "routes": routes,
+        "notes": overlap_notes(config.routes),
+        "warnings": [_as_json(warning) for warning in config.warnings],
+        "problems": [_as_json(problem) for problem in checked.problems],
+    }
+
+
+def _as_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": str(problem.place.file) if problem.place.file else None,
+        "line": problem.place.line,
+        "key": problem.key,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    sys.stdout.flush()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """What handler modules print when imported goes to standard error, written past `sys.stdout` too."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)

@@ -1,0 +1,1 @@
+"""TOML to frozen values, with every error at once."""

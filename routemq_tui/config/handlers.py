@@ -1,0 +1,44 @@
+"""Whether handlers can be imported and fit their templates. Runs the user's modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from routemq_tui.config.model import Problem, RouteConfig
+from routemq_tui.config.source import printable
+from routemq_tui.routing.binding import BindError, Bound, bind
+from routemq_tui.routing.handler import HandlerImportError, load_handler
+from routemq_tui.routing.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerCheck:
+    """What importing all handlers showed."""
+
+    problems: tuple[Problem, ...]
+    bound: dict[str, Bound]
+    """By route, those without a problem."""
+
+
+def check_handlers(routes: tuple[RouteConfig, ...], root: Path) -> HandlerCheck:
+    """Import and bind each route's handler in this process; nothing it does is raised."""
+    problems: list[Problem] = []
+    found: dict[str, Bound] = {}
+    for route in routes:
+        try:
+            found[route.name] = bind(load_handler(route.handler, root), Template.parse(route.topic), root)
+        except (HandlerImportError, BindError) as error:
+            problems.append(_problem(route, "handler", error.reason, error.hint))
+            continue
+        if route.concurrency > 1 and not found[route.name].is_async:
+            message = (
+                f"found {route.concurrency} with a handler that is not async ({found[route.name].location})"
+            )
+            hint = "it handles one message at a time: add workers, or write it as async def"
+            problems.append(_problem(route, "concurrency", message, hint))
+    return HandlerCheck(tuple(problems), found)
+
+
+def _problem(route: RouteConfig, key: str, message: str, hint: str) -> Problem:
+    return Problem(route.place_of(key), f"routes.{route.name}.{key}", printable(message), printable(hint))

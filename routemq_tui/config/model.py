@@ -1,0 +1,163 @@
+"""The configuration as frozen values. What is here has been checked: no other room checks it again.
+
+Knows nothing of TOML; `load` makes these values, every other room only reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+ProtocolName = Literal["5", "3.1.1"]
+
+
+class OnError(StrEnum):
+    """What becomes of a message whose handler failed for good."""
+
+    DEAD_LETTER = "dead-letter"
+    DROP = "drop"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a setting was written."""
+
+    file: Path | None
+    line: int | None
+
+    def __str__(self) -> str:
+        return f"{self.file or '-'}:{self.line}" if self.line else str(self.file or "-")
+
+
+@dataclass(frozen=True, slots=True)
+class AppConfig:
+    group: str = "workers"
+    """The share name in `$share/<group>/<filter>`."""
+    node: str = "local"
+    """Names this engine among those of one group; part of every client id."""
+    routers: tuple[str, ...] = ()
+    middleware: tuple[str, ...] = ()
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING, ERROR or CRITICAL: the root level of `logging` in the workers."""
+    shutdown_timeout: float = 10.0
+    """Seconds all workers together have to drain when the program ends."""
+    log_memory: int = 64 * 1024 * 1024
+    """Bytes of log text kept in memory for all workers together."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    url: str = "embedded"
+    """`embedded`, `mosquitto`, `mqtt://host[:port]` or `mqtts://host[:port]`; never holds a password."""
+    protocol: ProtocolName = "5"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    keepalive: int = 60
+    """Seconds."""
+    session_expiry: int = 86400
+    """Seconds a broker keeps a worker's session while the worker is away (MQTT 5 section 3.1.2.11.2)."""
+    port: int = 1883
+    """The port wanted by a broker that we start; a free one is taken when it is in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one worker process; None is no bound."""
+
+    memory: int | None = None
+    """Bytes."""
+    cpu_time: float | None = None
+    """Seconds of CPU."""
+    open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    name: str
+    topic: str
+    """The topic template, as written; it parses (`routing.template`)."""
+    handler: str
+    """`module:attribute`, imported relative to the project's root."""
+    group: str
+    qos: Literal[0, 1, 2] = 0
+    shared: bool = True
+    workers: int = 1
+    min_workers: int = 0
+    max_workers: int = 64
+    prefetch: int = 20
+    """Receive Maximum of each worker (MQTT 5 section 3.1.2.11.3): messages in flight to it, at most 65535."""
+    concurrency: int = 1
+    """Async handlers in flight in one worker."""
+    timeout: float | None = None
+    """Seconds one message may take; None is no bound."""
+    retries: int = 0
+    on_error: OnError = OnError.DEAD_LETTER
+    limits: Limits = Limits()
+    place: Place = Place(None, None)
+    written: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    """Where single keys were written, in this route's table or elsewhere; for messages."""
+
+    def place_of(self, key: str) -> Place:
+        return self.written.get(key, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """`size` extra messages at once, every `every` seconds."""
+
+    every: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficConfig:
+    """Example traffic for one topic template. The placeholders are explained in `publisher.traffic`."""
+
+    topic: str
+    rate: float = 1.0
+    """Messages a second, above 0."""
+    qos: Literal[0, 1, 2] = 0
+    retain: bool = False
+    payload: Any = None
+    """A TOML value; its strings may hold placeholders. A table or list is sent as JSON, a string as it is."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Values of named placeholders: a list to choose from, or `"a..b"` for a range."""
+    burst: Burst | None = None
+    place: Place = Place(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the configuration, told so that it can be mended without a search."""
+
+    place: Place
+    key: str
+    """Dotted path: `routes.temperature.qos`; empty for the file itself."""
+    message: str
+    """What is wrong, with what was found."""
+    hint: str = ""
+    """What is allowed, or "did you mean …"."""
+
+    def __str__(self) -> str:
+        parts = [str(self.place)]
+        if self.key:
+            parts.append(self.key)
+        text = f"{': '.join(parts)}: {self.message}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    root: Path
+    """The folder that holds `routemq.toml`: handlers are imported relative to it, `.routemq/` lies in it."""
+    file: Path
+    app: AppConfig = AppConfig()
+    broker: BrokerConfig = BrokerConfig()
+    routes: tuple[RouteConfig, ...] = ()
+    traffic: tuple[TrafficConfig, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    """Settings that are read but will not do what the reader may think."""

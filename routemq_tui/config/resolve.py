@@ -1,0 +1,232 @@
+"""Layers of settings merged into the values of `model`, with the checks that need more than one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from routemq_tui.config import schema
+from routemq_tui.config.environment import password_from_file
+from routemq_tui.config.model import (
+    AppConfig,
+    BrokerConfig,
+    Burst,
+    Limits,
+    OnError,
+    Place,
+    Problem,
+    RouteConfig,
+    TrafficConfig,
+)
+from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
+from routemq_tui.config.url import BrokerUrl, parse_broker_url
+from routemq_tui.routing.template import Template
+from routemq_tui.routing.topics import subscription
+
+ORDER_REASON = (
+    "a route that is not shared has one worker, since several would each get every message and order is its "
+    "point: remove shared = false, or workers"
+)
+
+
+_ROUTE_DEFAULTS = {each.name: each.default for each in fields(RouteConfig)}
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Where settings come from, weakest first within each."""
+
+    files: Sequence[Layer]
+    """`routemq.toml`, then `routemq.local.toml`."""
+    forced: Sequence[Layer]
+    """The environment, then the command line: their `defaults` win over what a route says itself."""
+
+    @property
+    def all(self) -> tuple[Layer, ...]:
+        return (*self.files, *self.forced)
+
+
+def resolve_app(layers: Layers) -> AppConfig:
+    return AppConfig(**_values(_merge(*(layer.app for layer in layers.all))))
+
+
+def resolve_broker(reader: Reader, layers: Layers, root: Path) -> BrokerConfig:
+    merged = _merge(*(layer.broker for layer in layers.all))
+    url_port = merged.pop("url_port", None)
+    password_file = merged.pop("password_file", None)
+    values = _values(merged)
+    address = parse_broker_url(values.get("url", BrokerConfig().url))
+    if url_port is not None:
+        port = _port(reader, merged.get("url"), address, url_port)
+        if address is None:
+            values["port"] = port
+        else:
+            address = BrokerUrl(address.host, port, address.tls, address.username)
+    if address is not None:
+        values["url"] = str(address)
+        values.setdefault("username", address.username)
+    if password_file is not None and "password" not in values:
+        values["password"] = password_from_file(reader, root, password_file)
+    broker = BrokerConfig(**values)
+    if broker.password and not broker.username and broker.protocol == "3.1.1":
+        source = merged.get("password", password_file)
+        if source is not None:
+            reader.report(
+                source.place,
+                source.key,
+                "a password without a username",
+                "MQTT 3.1.1 wants both: set username",
+            )
+    return broker
+
+
+def _port(reader: Reader, url: Setting | None, address: BrokerUrl | None, wanted: Setting) -> int:
+    """The port of MQTT_PORT, unless the command line, or MQTT_BROKER itself, names one."""
+    port: int = wanted.value
+    if address is None or url is None or not address.explicit_port:
+        return port
+    if url.key == "MQTT_BROKER" and address.port != port:
+        message = f"found {port}, but MQTT_BROKER says {address.port}"
+        reader.report(wanted.place, wanted.key, message, "leave one of them out")
+    from_file = url.place.line is not None and url.key != "MQTT_BROKER"
+    return port if from_file else address.port
+
+
+def resolve_routes(reader: Reader, layers: Layers, app: AppConfig) -> tuple[RouteConfig, ...]:
+    names = list(dict.fromkeys(name for layer in layers.files for name in layer.routes))
+    found = []
+    for name in names:
+        entries = [layer.routes[name] for layer in layers.files if name in layer.routes]
+        if _is_left_over(reader, layers, name, entries):
+            continue
+        route = _resolve_route(reader, layers, name, entries, app)
+        if route is not None:
+            found.append(route)
+    _refuse_same_client_ids(reader, found, app)
+    _warn_of_same_subscription(reader, found)
+    return tuple(found)
+
+
+def resolve_traffic(layers: Layers) -> tuple[TrafficConfig, ...]:
+    """The last file that speaks of traffic has said all of it."""
+    spoken = [layer.traffic for layer in layers.files if layer.traffic is not None]
+    found = []
+    for place, settings, burst in spoken[-1] if spoken else []:
+        values = _values(settings)
+        if "topic" in values:
+            full = burst is not None and set(burst) == set(schema.BURST.required)
+            found.append(
+                TrafficConfig(
+                    **values, burst=Burst(**_values(burst)) if burst and full else None, place=place
+                )
+            )
+    return tuple(found)
+
+
+def _is_left_over(reader: Reader, layers: Layers, name: str, entries: list[RouteLayer]) -> bool:
+    """Whether only the saved counts speak of this route: it was renamed or removed since."""
+    if name in layers.files[0].routes or {"topic", "handler"} & entries[-1].written:
+        return False
+    close = get_close_matches(name, layers.files[0].routes, 1)
+    hint = f'did you mean "{close[0]}"?' if close else "remove it"
+    message = "there is no such route in the main file; ignored"
+    reader.warnings.append(Problem(entries[-1].place, f"routes.{name}", message, hint))
+    return True
+
+
+def _resolve_route(
+    reader: Reader, layers: Layers, name: str, entries: list[RouteLayer], app: AppConfig
+) -> RouteConfig | None:
+    written = frozenset[str]().union(*(entry.written for entry in entries))
+    reader.require(entries[0].place, ("routes", name), written, schema.ROUTE)
+    defaults = _merge(*(layer.defaults for layer in layers.files))
+    own = _merge(*(entry.settings for entry in entries))
+    forced = _merge(*(layer.defaults for layer in layers.forced))
+    merged = _merge(defaults, own, forced)
+    counts = _counts(reader, merged, own)
+    if not {"topic", "handler"} <= merged.keys():
+        return None
+    limits = _merge(*(layer.limits for layer in layers.files), *(entry.limits for entry in entries))
+    values = _values(merged)
+    values.pop("autoscale", None)
+    values.setdefault("group", app.group)
+    values["on_error"] = OnError(values.get("on_error", OnError.DEAD_LETTER))
+    values |= counts
+    return RouteConfig(
+        name=name,
+        limits=Limits(**_values(limits)),
+        place=entries[0].place,
+        written={key: setting.place for key, setting in merged.items()},
+        **values,
+    )
+
+
+def _counts(reader: Reader, merged: Settings, own: Settings) -> dict[str, int]:
+    """workers, min_workers and max_workers, which have to fit each other and `shared`."""
+    if "shared" in merged and not merged["shared"].value:
+        for key in ("workers", "min_workers", "max_workers"):
+            if key in own and own[key].value > 1:
+                reader.report(
+                    own[key].place, own[key].key, f"found {own[key].value} with shared = false", ORDER_REASON
+                )
+        return {"workers": 1, "min_workers": min(1, _value(merged, "min_workers")), "max_workers": 1}
+    low, high = _value(merged, "min_workers"), _value(merged, "max_workers")
+    if low > high:
+        blamed = merged.get("min_workers") or merged["max_workers"]
+        reader.report(blamed.place, blamed.key, f"min_workers {low} is above max_workers {high}")
+    elif "workers" in merged and not low <= merged["workers"].value <= high:
+        blamed = merged["workers"]
+        bound = f"below min_workers {low}" if blamed.value < low else f"above max_workers {high}"
+        reader.report(blamed.place, blamed.key, f"found {blamed.value}, which is {bound}")
+    workers = (
+        merged["workers"].value if "workers" in merged else max(low, min(_ROUTE_DEFAULTS["workers"], high))
+    )
+    return {"workers": workers, "min_workers": low, "max_workers": high}
+
+
+def _refuse_same_client_ids(reader: Reader, routes: list[RouteConfig], app: AppConfig) -> None:
+    """A `-` in names can make two routes' client ids the same; the broker would let only one stay."""
+    taken: dict[str, str] = {}
+    for route in routes:
+        client = f"{route.group}-{app.node}-{route.name}"
+        other = taken.setdefault(client, route.name)
+        if other != route.name:
+            reader.report(
+                route.place, f"routes.{route.name}", f"its client ids {client}-1 … are those of {other!r} too"
+            )
+
+
+def _warn_of_same_subscription(reader: Reader, routes: list[RouteConfig]) -> None:
+    taken: dict[str, str] = {}
+    for route in routes:
+        if route.shared:
+            subscribed = subscription(Template.parse(route.topic).filter, route.group)
+            other = taken.setdefault(subscribed, route.name)
+            if other != route.name:
+                message = f"has the same subscription as {other!r}: each message reaches only one of the two"
+                hint = "give one of them a group of its own"
+                place = route.place_of("topic")
+                reader.warnings.append(Problem(place, f"routes.{route.name}.topic", message, hint))
+
+
+def _value(settings: Settings, key: str) -> Any:
+    return settings[key].value if key in settings else _ROUTE_DEFAULTS[key]
+
+
+def _merge(*layers: Settings) -> Settings:
+    merged: Settings = {}
+    for layer in layers:
+        merged |= layer
+    return merged
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    return {key: setting.value for key, setting in settings.items()}
+
+
+def sort_key(problem: Problem) -> tuple[str, int]:
+    place: Place = problem.place
+    return str(place.file or ""), place.line or 0

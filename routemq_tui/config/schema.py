@@ -1,0 +1,169 @@
+"""What may stand in `routemq.toml`, as data: sections, their keys, the kind of each value.
+
+Defaults are those of the values in `model`; a key that is not written is not set here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from routemq_tui.config import kinds
+from routemq_tui.config.kinds import Kind
+from routemq_tui.config.model import OnError
+from routemq_tui.config.url import ALLOWED, parse_broker_url
+from routemq_tui.routing.handler import handler_fault
+from routemq_tui.routing.template import Template, TemplateError
+from routemq_tui.routing.topics import group_fault, topic_fault
+
+GROUP_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    keys: Mapping[str, Kind]
+    required: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    """Keys that hold a table of their own, read by its own section."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Keys people would look for here, and where to put them instead."""
+    inactive: Mapping[str, object] = field(default_factory=dict)
+    """Keys that are checked but do nothing in this version, each with the value that asks for nothing."""
+
+
+def _url_fault(text: str) -> str | None:
+    try:
+        parse_broker_url(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _template_fault(text: str) -> str | None:
+    try:
+        Template.parse(text)
+    except TemplateError as error:
+        return str(error)
+    return None
+
+
+def _traffic_topic_fault(text: str) -> str | None:
+    """Placeholders are the publisher's; what stands around them must be a topic to publish to."""
+    bare, depth = [], 0
+    for character in text:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return "a } without its {"
+        bare.append("x" if depth or character == "}" else character)
+    return "a { without its }" if depth else topic_fault("".join(bare))
+
+
+def _group_fault(text: str) -> str | None:
+    if len(text) > GROUP_LENGTH or any(not c.isprintable() or c.isspace() for c in text):
+        return f"it holds spaces, or more than {GROUP_LENGTH} characters"
+    return group_fault(text)
+
+
+NAME = kinds.name()
+_GROUP = kinds.text(f"a share name: up to {GROUP_LENGTH} characters without spaces, /, + and #", _group_fault)
+_QOS = kinds.whole(0, 2)
+_WORKERS = kinds.whole(1, 1000)
+
+APP = Section(
+    keys={
+        "group": _GROUP,
+        "node": NAME,
+        "routers": kinds.texts("a list of packages"),
+        "middleware": kinds.texts('a list of "module:Class"'),
+        "log_level": kinds.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", fold=True),
+        "shutdown_timeout": kinds.duration(0, 3600),
+        "log_memory": kinds.size(1_000_000, "1MB"),
+    },
+    inactive={"routers": (), "middleware": ()},
+)
+
+BROKER = Section(
+    keys={
+        "url": kinds.text(ALLOWED, _url_fault),
+        "protocol": kinds.choice("5", "3.1.1"),
+        "username": kinds.text(),
+        "password_file": kinds.text("the path of a file"),
+        "keepalive": kinds.seconds(1, 65535),
+        "session_expiry": kinds.seconds(0, 4294967295),
+        "port": kinds.whole(1, 65535),
+    },
+    refused={
+        "password": "keep it out of this file: set MQTT_PASSWORD (also in .env) or password_file",
+        "host": 'write url = "mqtt://HOST:PORT"',
+    },
+)
+
+LIMITS = Section(
+    keys={
+        "memory": kinds.size(16_000_000, "16MB"),
+        "cpu_time": kinds.duration(1, 1e9),
+        "open_files": kinds.whole(16, 2**20),
+    },
+    inactive={"memory": None, "cpu_time": None, "open_files": None},
+)
+
+_POLICY: dict[str, Kind] = {
+    "group": _GROUP,
+    "qos": _QOS,
+    "shared": kinds.boolean(),
+    "workers": _WORKERS,
+    "min_workers": kinds.whole(0, 1000),
+    "max_workers": _WORKERS,
+    "autoscale": kinds.boolean(),
+    "prefetch": kinds.whole(1, 65535),
+    "concurrency": kinds.whole(1, 10_000),
+    "timeout": kinds.duration(0.001, 7 * 86400),
+    "retries": kinds.whole(0, 1000),
+    "on_error": kinds.choice(*(each.value for each in OnError)),
+}
+_NOT_YET: dict[str, object] = {
+    "autoscale": False,
+    "timeout": None,
+    "retries": 0,
+    "on_error": OnError.DEAD_LETTER.value,
+}
+
+DEFAULTS = Section(
+    keys=_POLICY,
+    tables=("limits",),
+    inactive=_NOT_YET,
+    refused={"topic": "each route has its own", "handler": "each route has its own"},
+)
+
+ROUTE = Section(
+    keys={
+        "topic": kinds.text('a topic template such as "sensors/{device_id}/data"', _template_fault),
+        "handler": kinds.text('"module:function", such as "routes.sensors:temperature"', handler_fault),
+        **_POLICY,
+    },
+    required=("topic", "handler"),
+    tables=("limits",),
+    inactive=_NOT_YET,
+)
+
+TRAFFIC = Section(
+    keys={
+        "topic": kinds.text('a topic such as "sensors/{device_id}/data"', _traffic_topic_fault),
+        "rate": kinds.number(0, 1_000_000),
+        "qos": _QOS,
+        "retain": kinds.boolean(),
+        "payload": kinds.anything(),
+        "values": kinds.placeholder_values(),
+    },
+    required=("topic",),
+    tables=("burst",),
+)
+
+BURST = Section(
+    keys={"every": kinds.duration(0.01, 86400), "size": kinds.whole(1, 1_000_000)}, required=("every", "size")
+)
+
+TOP = Section(keys={}, tables=("app", "broker", "defaults", "routes", "traffic"))
+
+BY_NAME: dict[str, Section] = {"app": APP, "broker": BROKER, "defaults": DEFAULTS}
+"""Sections whose keys the command line may set by a dotted name."""
