@@ -1,0 +1,1 @@
+"""The embedded development broker. For development and tests, on loopback only."""

@@ -1,0 +1,89 @@
+"""What waits and what was dropped: bytes charged against the bounds, and drops counted and said."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from routemq_tui.broker.limits import Limits
+
+log = logging.getLogger("routemq_tui.broker")
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counters since the start."""
+
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+    expired: int = 0
+    redelivered: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    connections: int = 0
+    refused: int = 0
+    violations: int = 0
+    internal_errors: int = 0
+
+
+class Ledger:
+    """The broker's one account of bytes held for delivery and of messages it had to drop."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.totals = Totals()
+        self.bytes = 0
+        self._unsaid: dict[str, int] = {}
+
+    def drop(self, cause: str, count: int = 1) -> None:
+        """Count dropped messages; the log says them at the next `report`."""
+        self.totals.dropped += count
+        self._unsaid[cause] = self._unsaid.get(cause, 0) + count
+
+    def report(self) -> None:
+        """Say what was dropped since the last call, a line a cause; call it once a second."""
+        unsaid, self._unsaid = self._unsaid, {}
+        for cause, count in list(unsaid.items())[:20]:
+            log.warning("dropped %d message%s: %s", count, "" if count == 1 else "s", cause)
+        if len(unsaid) > 20:
+            log.warning(
+                "dropped %d messages more, %d causes", sum(list(unsaid.values())[20:]), len(unsaid) - 20
+            )
+
+
+class Budget:
+    """The messages held for one session or group: waiting and unacknowledged."""
+
+    __slots__ = ("bytes", "ledger", "messages")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.messages = 0
+        self.bytes = 0
+
+    def charge(self, size: int) -> bool:
+        """Take a message of that size on; False when a bound is reached and nothing was taken."""
+        ledger = self.ledger
+        limits = ledger.limits
+        if (
+            self.messages >= limits.queue_messages
+            or self.bytes + size > limits.queue_bytes
+            or ledger.bytes + size > limits.total_bytes
+        ):
+            return False
+        self.messages += 1
+        self.bytes += size
+        ledger.bytes += size
+        return True
+
+    def take(self, size: int) -> None:
+        """Take a message on whatever the bounds say: it was accepted before."""
+        self.messages += 1
+        self.bytes += size
+        self.ledger.bytes += size
+
+    def release(self, size: int) -> None:
+        self.messages -= 1
+        self.bytes -= size
+        self.ledger.bytes -= size

@@ -1,0 +1,174 @@
+"""Who gets a message: subscriptions and share groups by topic, and the handing out of one publication."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from routemq_tui.broker import properties, topics
+from routemq_tui.broker.budget import Ledger
+from routemq_tui.broker.message import Message
+from routemq_tui.broker.packets import Request
+from routemq_tui.broker.reasons import (
+    NO_MATCHING_SUBSCRIBERS,
+    NO_SUBSCRIPTION_EXISTED,
+    QUOTA_EXCEEDED,
+    SUCCESS,
+    TOPIC_FILTER_INVALID,
+    TOPIC_NAME_INVALID,
+    PacketError,
+    protocol_error,
+)
+from routemq_tui.broker.retained import Retained
+from routemq_tui.broker.session import Session, Subscription
+from routemq_tui.broker.shared import ShareGroup, ShareGroups
+from routemq_tui.broker.topics import SHARE_PREFIX, SubscriptionTree
+
+CACHED_TOPICS = 4096
+CACHED_LENGTH = 256
+
+
+class Target:
+    """One session that gets a topic, by one or more subscriptions: once, at the highest QoS of them."""
+
+    __slots__ = ("ids", "local", "qos", "retain_as_published", "session", "subscriptions")
+
+    def __init__(self, subscriptions: Sequence[Subscription]) -> None:
+        self.subscriptions = subscriptions
+        self.session = subscriptions[0].session
+        self.qos = max(subscription.qos for subscription in subscriptions)
+        self.ids = b"".join(subscription.ids for subscription in subscriptions)
+        self.retain_as_published = any(one.retain_as_published for one in subscriptions)
+        self.local = not any(subscription.no_local for subscription in subscriptions)
+        """Whether the session gets its own messages by all of them."""
+
+
+Plan = tuple[tuple[Target, ...], tuple[ShareGroup, ...]]
+
+
+class Distribution:
+    """Subscriptions of all sessions, retained messages, and the delivery of each publication."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.groups = ShareGroups(ledger)
+        self.retained = Retained(ledger.limits)
+        self._tree: SubscriptionTree[Subscription | ShareGroup] = SubscriptionTree()
+        self._plans: dict[str, Plan] = {}
+
+    def publish(self, message: Message, origin: Session | None) -> int:
+        """Hand a message to all who want it; the reason is what a PUBACK says."""
+        topic = message.topic
+        plan = self._plans.get(topic)
+        if plan is None:
+            plan = self._make_plan(topic)
+        reason = SUCCESS
+        if message.retain and not self.retained.store(message):
+            self.ledger.drop("the store of retained messages is full")
+            reason = QUOTA_EXCEEDED
+        targets, groups = plan
+        qos, retain = message.qos, message.retain
+        for target in targets:
+            session = target.session
+            if session is origin and not target.local:
+                rest = [one for one in target.subscriptions if not one.no_local]
+                if not rest:
+                    continue
+                target = Target(rest)
+            wanted = target.qos
+            retained = retain and target.retain_as_published
+            if session.offer(message, qos if qos < wanted else wanted, retained, target.ids):
+                reason = QUOTA_EXCEEDED
+        for group in groups:
+            if group.offer(message):
+                reason = QUOTA_EXCEEDED
+        if not targets and not groups and reason == SUCCESS:
+            return NO_MATCHING_SUBSCRIBERS
+        return reason
+
+    def _make_plan(self, topic: str) -> Plan:
+        if not topics.valid_name(topic, self.ledger.limits.topic_levels):
+            raise PacketError(TOPIC_NAME_INVALID, f"{topic[:80]!r} is not a topic that can be published to")
+        groups: list[ShareGroup] = []
+        by_session: dict[str, list[Subscription]] = {}
+        for entry in self._tree.match(topic):
+            if isinstance(entry, ShareGroup):
+                groups.append(entry)
+            else:
+                by_session.setdefault(entry.session.client_id, []).append(entry)
+        plan = tuple(Target(found) for found in by_session.values()), tuple(groups)
+        if len(topic) <= CACHED_LENGTH:
+            if len(self._plans) >= CACHED_TOPICS:
+                self._plans.clear()
+            self._plans[topic] = plan
+        return plan
+
+    def subscribe(self, session: Session, request: Request, identifier: int | None) -> tuple[int, bool]:
+        """Add or replace a subscription: the SUBACK code, and whether it is a new one."""
+        limits = self.ledger.limits
+        text = request.filter
+        share = topics.split_share(text) if text.startswith(SHARE_PREFIX) else None
+        if share is not None and request.no_local:
+            raise protocol_error("No Local on a shared subscription")
+        plain = text if share is None else share[1]
+        if (text.startswith("$share") and share is None) or not topics.valid_filter(
+            plain, limits.topic_levels
+        ):
+            return TOPIC_FILTER_INVALID, False
+        known = text in session.subscriptions
+        if not known and len(session.subscriptions) >= limits.subscriptions:
+            return QUOTA_EXCEEDED, False
+        code = properties.SUBSCRIPTION_ID
+        subscription = Subscription(
+            session=session,
+            filter=plain,
+            qos=request.qos,
+            no_local=request.no_local,
+            retain_as_published=request.retain_as_published,
+            ids=b"" if identifier is None else properties.encode_one(code, identifier),
+        )
+        session.subscriptions[text] = subscription
+        self._plans.clear()
+        if share is None:
+            self._tree.add(plain, session.client_id, subscription)
+        else:
+            group = self.groups.get(share)
+            group.join(subscription)
+            self._tree.add(plain, _group_key(group), group)
+        return request.qos, not known
+
+    def send_retained(self, session: Session, request: Request, is_new: bool) -> None:
+        """What a subscription gets at once, by its Retain Handling; a shared one gets nothing."""
+        if request.filter.startswith(SHARE_PREFIX) or request.retain_handling == 2:
+            return
+        if request.retain_handling == 1 and not is_new:
+            return
+        link, ids = session.link, session.subscriptions[request.filter].ids
+        if link is None:
+            return
+        # Judged once: all of them are for who subscribes, even if they fill the buffer to its brim.
+        writable = link.writable
+        for message in self.retained.matching(request.filter):
+            if qos := min(message.qos, request.qos):
+                session.offer(message, qos, True, ids)
+            else:
+                session.send_once(link, message, True, ids, writable)
+
+    def unsubscribe(self, session: Session, text: str) -> int:
+        subscription = session.subscriptions.pop(text, None)
+        if subscription is None:
+            return NO_SUBSCRIPTION_EXISTED
+        self._plans.clear()
+        share = topics.split_share(text) if text.startswith(SHARE_PREFIX) else None
+        if share is None:
+            self._tree.remove(subscription.filter, session.client_id)
+            return SUCCESS
+        group = self.groups.get(share)
+        group.leave(session)
+        if not group.members:
+            self._tree.remove(subscription.filter, _group_key(group))
+        return SUCCESS
+
+
+def _group_key(group: ShareGroup) -> str:
+    """Apart from every client id, which cannot hold U+0000."""
+    return f"{group.key[0]}\0"

@@ -1,0 +1,95 @@
+"""A published message and its PUBLISH frames, encoded once for all subscribers that can share them."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from routemq_tui.broker import properties, wire
+from routemq_tui.broker.budget import Budget
+from routemq_tui.broker.packets import V5
+
+OVERHEAD = 400
+"""Bytes a message costs in memory beyond its topic, payload and properties (measured, rounded up)."""
+
+
+class Message:
+    """Immutable but for its cache of encoded parts."""
+
+    __slots__ = ("_parts", "expires_at", "payload", "properties", "qos", "retain", "size", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool = False,
+        passing: bytes = b"",
+        expires_at: float | None = None,
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.properties = passing
+        self.expires_at = expires_at
+        self.size = len(topic) + len(payload) + len(passing) + OVERHEAD
+        self._parts: dict[tuple[int, bool, bytes], tuple[bytes, bytes]] | None = None
+
+    def frame(self, version: int, head: int, packet_id: int, ids: bytes) -> bytes:
+        """The PUBLISH packet: `head` is its first byte, `ids` the encoded subscription identifiers."""
+        key = (version, packet_id > 0, ids)
+        parts = None if self._parts is None else self._parts.get(key)
+        if parts is None:
+            parts = self._encode(version, packet_id > 0, ids)
+            if self.expires_at is None:
+                if self._parts is None:
+                    self._parts = {}
+                self._parts[key] = parts
+        if packet_id:
+            return b"%c%b%b%b" % (head, parts[0], packet_id.to_bytes(2, "big"), parts[1])
+        return b"%c%b%b" % (head, parts[0], parts[1])
+
+    def expired(self) -> bool:
+        return self.expires_at is not None and time.monotonic() >= self.expires_at
+
+    def _encode(self, version: int, identified: bool, ids: bytes) -> tuple[bytes, bytes]:
+        """What stands before the packet identifier (without the first byte) and what stands after it."""
+        tail = self.payload
+        if version == V5:
+            block = self.properties + ids
+            if self.expires_at is not None:
+                left = max(0, math.ceil(self.expires_at - time.monotonic()))
+                block = properties.encode_one(properties.MESSAGE_EXPIRY, left) + block
+            tail = wire.varint(len(block)) + block + tail
+        topic = wire.text(self.topic)
+        return wire.varint(len(topic) + 2 * identified + len(tail)) + topic, tail
+
+
+class Delivery:
+    """One message on its way to one session or share group; it is charged to a budget until it is done."""
+
+    __slots__ = ("budget", "dup", "group", "ids", "message", "qos", "released", "retain", "sequence")
+
+    def __init__(self, message: Message, budget: Budget, qos: int, retain: bool, ids: bytes) -> None:
+        self.message = message
+        self.budget = budget
+        """Where it is charged (already)."""
+        self.qos = qos
+        self.retain = retain
+        self.ids = ids
+        self.dup = False
+        self.released = False
+        """QoS 2: PUBREC has come, PUBREL is out; the message itself is delivered."""
+        self.group: tuple[str, str] | None = None
+        """Share group and filter it was pulled from, and goes back to."""
+        self.sequence = 0
+        """Its place in the share group's order."""
+
+    def release(self) -> None:
+        """The message is delivered, or given up: nothing of it is held any more."""
+        self.budget.release(self.message.size)
+        self.message = GONE
+
+
+GONE = Message("", b"", 0)
