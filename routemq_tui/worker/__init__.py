@@ -1,0 +1,1 @@
+"""What runs in a worker process. Never imports the engine or a screen."""

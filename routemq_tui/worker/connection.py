@@ -1,0 +1,387 @@
+"""One worker's connection to the broker: connect, stay connected, subscribe, and know when to give up.
+
+Drives an unmodified paho client from the worker's asyncio loop over `socket_wrapper`. Knows nothing of
+handlers: packets go to a `Receiver`. paho's own reconnecting and its keepalive are not used: the back-off
+here has jitter and tells the engine, and all pings are the guardian's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from routemq_tui.errors import ExitCode
+from routemq_tui.worker import cells, reasons
+from routemq_tui.worker.paho_client import in_thread, make_client
+from routemq_tui.worker.socket_wrapper import MqttSocket
+from routemq_tui.worker.spec import (
+    Connected,
+    Disconnected,
+    Refused,
+    Subscribed,
+    TakenOver,
+    WorkerReport,
+    WorkerSpec,
+)
+
+FIRST_RETRY = 0.2
+LONGEST_RETRY = 15.0
+STEADY_SECONDS = 5.0
+"""A connection that held for so long starts the back-off anew."""
+ANSWER_SECONDS = 10.0
+"""How long CONNACK and SUBACK may take."""
+TAKEN_OVER_CLOSES = 3
+"""MQTT 3.1.1 and older mosquittos only close when another client takes the id: so often in a row, each soon
+after SUBACK, is taken for that, since two clients would push each other out for ever."""
+
+_LOOK_CHUNKS = 16
+
+_log = logging.getLogger("routemq.worker")
+
+
+class Receiver(Protocol):
+    """What takes the messages."""
+
+    def receive(self, packet: MQTTMessage) -> None: ...
+
+    def connected(self, session_present: bool) -> None: ...
+
+    def lost(self) -> None: ...
+
+
+class Connection:
+    """Belongs to the main thread, but for `socket` and `keepalive`, which the guardian reads."""
+
+    def __init__(self, spec: WorkerSpec, words: memoryview, report: Callable[[WorkerReport], None]) -> None:
+        self.socket: MqttSocket | None = None
+        """The socket while connected (CONNACK came), else None."""
+        self.keepalive = spec.broker.keepalive
+        self.number = 0
+        """Rises with each CONNACK: an acknowledgement belongs to the connection its message came on."""
+        self.subscribed = False
+        self.reading = True
+        self._awaiting: dict[int, asyncio.Future[None]] = {}
+        """SUBSCRIBE and UNSUBSCRIBE packets under way, by packet id."""
+        self._spec = spec
+        self._words = words
+        self._report = report
+        self._socket: MqttSocket | None = None
+        self._lost: asyncio.Future[str] | None = None
+        self._verdict: ExitCode | None = None
+        self._leaving = False
+        self._subscribe_id: int | None = None
+        self._asked_at = 0.0
+        self._subscribed_at: float | None = None
+        self._connected_at = 0.0
+        self._close_reason = ""
+        self._quick_closes = 0
+        self._failures = 0
+        self._heard_base = 0.0
+        self._writer_on = False
+        self.client = make_client(spec)
+        self._receiver: Receiver
+        self._set_callbacks()
+
+    def attach(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    async def run(self) -> ExitCode:
+        """Stay connected until there is a reason not to; returns that reason, or OK after `disconnect`."""
+        while not self._leaves():
+            reason = await self._connect_once()
+            if self._leaves():
+                break
+            if self._verdict is not None:
+                return self._verdict
+            delay = self._next_delay()
+            self._report(Disconnected(reason=reason, retry_in=delay))
+            _log.warning("not connected to %s: %s; next try in %.1f s", self._spec.broker, reason, delay)
+            await asyncio.sleep(delay)
+        return ExitCode.OK
+
+    def _leaves(self) -> bool:
+        return self._leaving
+
+    def stay_away(self) -> None:
+        """Do not connect again when this connection goes."""
+        self._leaving = True
+
+    async def disconnect(self, end_session: bool) -> None:
+        """Send DISCONNECT after all else; with `end_session` an MQTT 5 broker forgets the session."""
+        self._leaving = True
+        if self._socket is None:
+            return
+        properties = None
+        if end_session and self._spec.broker.protocol == "5":
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        self._socket.linger = True
+        self.client.disconnect(properties=properties)
+
+    def _next_delay(self) -> float:
+        if self._connected_at and time.monotonic() - self._connected_at > STEADY_SECONDS:
+            self._failures = 0
+        self._connected_at = 0.0
+        delay = min(FIRST_RETRY * 2.0**self._failures, LONGEST_RETRY)
+        self._failures = min(self._failures + 1, 16)
+        return delay * random.uniform(0.5, 1.0)
+
+    async def _connect_once(self) -> str:
+        """One connection from beginning to end; returns why it ended."""
+        loop = asyncio.get_running_loop()
+        self._subscribed_at = None
+        self._close_reason = ""
+        try:
+            await in_thread(self.client.reconnect)
+        except ssl.SSLCertVerificationError as error:
+            return self._refuse(
+                f"the certificate of {self._spec.broker} is not trusted: {error.verify_message}"
+            )
+        except (OSError, ValueError) as error:
+            self._quick_closes = 0
+            return f"{type(error).__name__}: {error}" if isinstance(error, ssl.SSLError) else str(error)
+        socket: Any = self.client.socket()
+        if socket is None:
+            return "the broker closed the connection at once"
+        self._socket = socket
+        self._lost = loop.create_future()
+        self._asked_at = self._heard_base = time.monotonic()
+        self.reading = True
+        loop.add_reader(socket.fileno(), self._on_readable)
+        return await self._lost
+
+    # -- reading and writing -----------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        if self._socket is not None and self._socket.fill():
+            self._read_packets()
+
+    def _read_packets(self) -> None:
+        socket = self._socket
+        while socket is not None and self.reading:
+            self.client.loop_read()
+            if self._socket is not socket:
+                return
+            if not socket.buffered:
+                break
+        if self.client.want_write():  # what a callback queued
+            self.client.loop_write()
+        self._watch_unsent()
+
+    def look(self) -> None:
+        """Notice, before an acknowledgement is wasted on it, a connection that went during a long handler."""
+        socket = self._socket
+        for _ in range(_LOOK_CHUNKS):
+            if socket is None or self._socket is not socket or not self.reading or not socket.fill():
+                return
+            self._read_packets()
+
+    def pause_reading(self) -> None:
+        """Let the rest wait in the kernel and at the broker. Pings go on."""
+        if self.reading:
+            self.reading = False
+            if self._socket is not None:
+                asyncio.get_running_loop().remove_reader(self._socket.fileno())
+
+    def resume_reading(self) -> None:
+        if not self.reading:
+            self.reading = True
+            self._heard_base = time.monotonic()
+            if self._socket is not None:
+                loop = asyncio.get_running_loop()
+                loop.add_reader(self._socket.fileno(), self._on_readable)
+                loop.call_soon(self._read_packets)
+
+    def _watch_unsent(self) -> None:
+        """Have the loop send the rest of what the kernel did not take at once."""
+        socket = self._socket
+        if socket is not None and bool(socket.unsent) is not self._writer_on:
+            loop = asyncio.get_running_loop()
+            self._writer_on = not self._writer_on
+            if self._writer_on:
+                loop.add_writer(socket.fileno(), self._on_writable)
+            else:
+                loop.remove_writer(socket.fileno())
+
+    def _on_writable(self) -> None:
+        socket = self._socket
+        if socket is None:
+            return
+        try:
+            socket.flush()
+        except OSError as error:
+            socket.fail(str(error))
+            self._force_read()
+        self._watch_unsent()
+
+    def _force_read(self) -> None:
+        """Let paho see a broken socket, also while not reading."""
+        self.reading = True
+        self._read_packets()
+
+    def tick(self, now: float) -> None:
+        """Twice a second: look for silence and for answers that do not come."""
+        socket = self._socket
+        if socket is None:
+            return
+        self._watch_unsent()
+        if not self.reading:
+            self._heard_base = now
+        heard = max(socket.last_received, self._heard_base)
+        if self._subscribed_at is None and now - self._asked_at > ANSWER_SECONDS:
+            socket.fail(f"no {'SUBACK' if self.socket else 'CONNACK'} within {ANSWER_SECONDS:.0f} s")
+        elif self.keepalive and now - heard > 1.5 * self.keepalive:
+            socket.fail(f"nothing came from the broker for {now - heard:.0f} s")
+        if socket.error is not None:
+            self._force_read()
+
+    def after_absence(self) -> None:
+        """The loop did not run for a while (a long handler): silence counts from now."""
+        self._heard_base = self._asked_at = time.monotonic()
+
+    # -- packets -----------------------------------------------------------------------------------------
+
+    def acknowledge(self, packet_id: int, qos: int) -> None:
+        """PUBACK or PUBCOMP, on the connection the caller has checked the message to belong to."""
+        self.client.ack(packet_id, qos)
+
+    def subscribe(self, topic: str, qos: int) -> asyncio.Future[None]:
+        """Resolves at SUBACK; ConnectionError when it is refused or the connection goes."""
+        return self._awaited(*self._send_subscribe(topic, qos))
+
+    def unsubscribe(self, topic: str) -> asyncio.Future[None]:
+        """Resolves at UNSUBACK; ConnectionError when the connection goes."""
+        return self._awaited(*self.client.unsubscribe(topic))
+
+    def _send_subscribe(self, topic: str, qos: int) -> tuple[MQTTErrorCode, int | None]:
+        if self._spec.broker.protocol == "5":
+            # Retained messages come with a new subscription only, not again after each reconnect.
+            return self.client.subscribe(topic, options=SubscribeOptions(qos=qos, retainHandling=1))
+        return self.client.subscribe(topic, qos)
+
+    def _awaited(self, result: MQTTErrorCode, packet_id: int | None) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # may go unasked
+        if result != MQTTErrorCode.MQTT_ERR_SUCCESS or packet_id is None:
+            future.set_exception(ConnectionError("not connected"))
+        else:
+            self._awaiting[packet_id] = future
+        self._watch_unsent()
+        return future
+
+    # -- paho's callbacks --------------------------------------------------------------------------------
+
+    def _set_callbacks(self) -> None:
+        client = self.client
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
+        client.on_socket_close = self._on_socket_close
+        client.on_message = lambda _client, _data, packet: self._receiver.receive(packet)
+
+    def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            text = f"the broker refused the connection: {reason}"
+            if reason.value in reasons.CONNACK_FOR_GOOD:
+                self._refuse(text)
+            self._end(text)
+            return
+        present = bool(flags.session_present)
+        self.number += 1
+        self.keepalive = getattr(properties, "ServerKeepAlive", self._spec.broker.keepalive)
+        self._connected_at = self._asked_at = time.monotonic()
+        self._words[cells.CONNECTS] += 1
+        if not present:
+            self._words[cells.GENERATION] += 1
+        self.socket = self._socket
+        cap = getattr(properties, "SessionExpiryInterval", None)
+        shorter = cap is not None and cap < self._spec.broker.session_expiry
+        receive_maximum = getattr(properties, "ReceiveMaximum", None)
+        self._report(Connected(present, receive_maximum, cap if shorter else None))
+        self._receiver.connected(present)
+        # SUBSCRIBE whatever session-present says: a broker may have kept the session and lost this.
+        _, self._subscribe_id = self._send_subscribe(self._spec.subscription, self._spec.qos)
+
+    def _on_subscribe(self, _client: Any, _data: Any, packet_id: int, codes: Any, _properties: Any) -> None:
+        code = codes[0]
+        future = self._awaiting.pop(packet_id, None)
+        if future is not None and not future.done():
+            if code.is_failure:
+                future.set_exception(ConnectionError(str(code)))
+            else:
+                future.set_result(None)
+        if packet_id != self._subscribe_id:
+            return
+        if code.is_failure:
+            text = f"the broker refused the subscription to {self._spec.subscription}: {code}"
+            if code.value in reasons.SUBACK_FOR_GOOD or self._spec.broker.protocol != "5":
+                self._refuse(text)
+            if self._socket is not None:
+                self._socket.fail(text)
+            return
+        self.subscribed = True
+        self._subscribed_at = time.monotonic()
+        self._words[cells.CONNECTED] = 1
+        self._report(Subscribed(granted_qos=code.value))
+
+    def _on_unsubscribe(self, _client: Any, _data: Any, packet_id: int, _codes: Any, _props: Any) -> None:
+        future = self._awaiting.pop(packet_id, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        now = time.monotonic()
+        by_packet = bool(flags.is_disconnect_packet_from_server)
+        soon = self._subscribed_at is not None and now - self._subscribed_at < STEADY_SECONDS
+        self._quick_closes = self._quick_closes + 1 if soon and not by_packet else 0
+        taken = by_packet and reason.value == reasons.SESSION_TAKEN_OVER
+        if (taken or self._quick_closes >= TAKEN_OVER_CLOSES) and not self._leaving:
+            self._verdict = ExitCode.TAKEN_OVER
+            self._report(TakenOver())
+        if by_packet:
+            self._end(f"the broker ended the connection: {reason}")
+        else:
+            self._end(self._close_reason or "the broker closed the connection")
+
+    def _on_socket_close(self, _client: Any, _data: Any, socket: Any) -> None:
+        if self._socket is None or socket is not self._socket:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(socket.fileno())
+        loop.remove_writer(socket.fileno())
+        self._writer_on = False
+        self._close_reason = str(socket.error or "")
+        was_connected, self.socket, self._socket = self.socket is not None, None, None
+        self.subscribed = False
+        self._words[cells.CONNECTED] = 0
+        for future in self._awaiting.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the connection was lost"))
+        self._awaiting.clear()
+        if was_connected:
+            self._receiver.lost()
+
+    def _end(self, reason: str) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(reason)
+
+    def _refuse(self, reason: str) -> str:
+        if self._verdict is None:
+            self._verdict = ExitCode.BROKER_REFUSED
+            self._report(Refused(reason))
+            _log.error("%s", reason)
+        return reason

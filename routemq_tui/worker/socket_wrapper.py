@@ -1,0 +1,215 @@
+"""The socket that an unmodified paho is given, through its public `tls_set_context()` hook.
+
+It reads in big chunks and hands paho what it asks for; it takes every write whole into an out-buffer of its
+own under one lock, so that a PINGREQ of the guardian thread can never fall into the middle of a packet. Plain
+TCP or TLS underneath. This is the seam at which packets can be taken out of the stream before paho sees them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+CHUNK_BYTES = 64 * 1024
+PINGREQ = b"\xc0\x00"
+_LINGER_SECONDS = 1.0
+
+
+class MqttSocket:
+    """What paho needs of a socket, and what the worker's loop and guardian need besides.
+
+    `fill` is the only reader of the descriptor; `recv` only takes from what `fill` has read. All times are
+    `time.monotonic()`.
+    """
+
+    def __init__(self, raw: socket.socket) -> None:
+        now = time.monotonic()
+        self.last_received = now
+        self.last_sent = now
+        self.bytes_received = 0
+        self.linger = False
+        """Set before an orderly end: `close` then waits until the peer has taken everything."""
+        self._raw = raw
+        # An SSL object must not be used by two threads at once; the same lock keeps packets whole.
+        self._lock = threading.RLock()
+        self._in = bytearray()
+        self._out = bytearray()
+        self._ended = False
+        self._error: OSError | None = None
+        self._closed = False
+
+    # -- what paho calls ---------------------------------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        if self._in:
+            data = bytes(self._in[:size])
+            del self._in[:size]
+            return data
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            return b""
+        raise BlockingIOError
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Take all of it; OSError once the connection is broken."""
+        with self._lock:
+            self._out += data
+            self.flush()
+        return len(data)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self.linger:
+                with contextlib.suppress(OSError):
+                    self._linger()
+            self._raw.close()
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        self._raw.setblocking(flag)
+
+    def settimeout(self, timeout: float | None) -> None:
+        self._raw.settimeout(timeout)
+
+    def do_handshake(self) -> None:
+        if isinstance(self._raw, ssl.SSLSocket):
+            self._raw.do_handshake()
+
+    # -- what the worker calls ---------------------------------------------------------------------------
+
+    def fill(self) -> bool:
+        """Read one chunk from the descriptor; True when paho has something to do now."""
+        try:
+            with self._lock:
+                chunk = self._raw.recv(CHUNK_BYTES)
+                if isinstance(self._raw, ssl.SSLSocket):
+                    while pending := self._raw.pending():  # the descriptor does not announce these again
+                        chunk += self._raw.recv(pending)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError):
+            return bool(self._in)
+        except ssl.SSLZeroReturnError:
+            chunk = b""
+        except OSError as error:
+            self._error = error
+            return True
+        if chunk:
+            self.last_received = time.monotonic()
+            self.bytes_received += len(chunk)
+            self._in += chunk
+        else:
+            self._ended = True
+        return True
+
+    @property
+    def buffered(self) -> bool:
+        """Bytes wait in here that the descriptor does not announce any more."""
+        return bool(self._in)
+
+    @property
+    def error(self) -> OSError | None:
+        """What broke the connection."""
+        return self._error
+
+    def fail(self, reason: str) -> None:
+        """Make paho find the connection broken at its next read."""
+        self._in.clear()
+        self._error = ConnectionError(reason)
+
+    @property
+    def unsent(self) -> int:
+        return len(self._out)
+
+    def flush(self) -> bool:
+        """Write what the kernel takes; True when nothing is left. OSError once the connection is broken."""
+        with self._lock:
+            while self._out:
+                if self._closed:
+                    raise ConnectionError("the connection is closed")
+                try:
+                    with memoryview(self._out) as view:
+                        sent = self._raw.send(view[:CHUNK_BYTES])
+                except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError, InterruptedError):
+                    return False
+                del self._out[:sent]
+                self.last_sent = time.monotonic()
+            return True
+
+    def wait_sent(self, limit: int, timeout: float) -> None:
+        """Block until at most `limit` bytes are unsent, or the time is up: back-pressure for a publisher."""
+        deadline = time.monotonic() + timeout
+        while not self.flush() and self.unsent > limit:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            _wait(self._raw, select.POLLOUT, left)
+
+    def wait_readable(self, timeout: float) -> None:
+        _wait(self._raw, select.POLLIN, timeout)
+
+    def ping(self) -> None:
+        """Queue a PINGREQ between two packets. Any thread."""
+        try:
+            self.send(PINGREQ)
+        except OSError as error:
+            self._error = error  # the loop looks at it, even while it does not read
+
+    def _linger(self) -> None:
+        """Send the rest, say that it was the last, and read on until the peer closes.
+
+        Closing with unread bytes resets the connection, and a reset may overtake our last acknowledgements.
+        """
+        deadline = time.monotonic() + _LINGER_SECONDS
+        while self._out and (left := deadline - time.monotonic()) > 0:
+            _wait(self._raw, select.POLLOUT, left)
+            sent = self._raw.send(self._out[:CHUNK_BYTES])
+            del self._out[:sent]
+        plain = self._raw
+        if isinstance(plain, ssl.SSLSocket):
+            plain = socket.socket(fileno=plain.detach())
+            self._raw = plain
+        plain.setblocking(False)
+        plain.shutdown(socket.SHUT_WR)
+        while (left := deadline - time.monotonic()) > 0:
+            _wait(plain, select.POLLIN, left)
+            with contextlib.suppress(BlockingIOError):
+                if not plain.recv(CHUNK_BYTES):
+                    return
+
+
+def _wait(raw: socket.socket, event: int, timeout: float) -> None:
+    poller = select.poll()
+    poller.register(raw.fileno(), event)
+    poller.poll(timeout * 1000)
+
+
+class SocketContext:
+    """Stands where paho expects an SSL context; `wrap_socket` gives it a MqttSocket.
+
+    `check_hostname` is True so that paho leaves checking the name to whoever made the connection: with TLS
+    the real context does it in the handshake, without there is none to check.
+    """
+
+    check_hostname = True
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        self._tls = tls
+
+    def wrap_socket(
+        self, raw: socket.socket, server_hostname: str | None = None, do_handshake_on_connect: bool = False
+    ) -> MqttSocket:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is None:
+            return MqttSocket(raw)
+        name: Any = server_hostname
+        return MqttSocket(self._tls.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))

@@ -1,0 +1,218 @@
+"""The log channel by itself: whole, in order, bounded, and never in the way."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routemq_tui.worker.log_queue import LogQueue, LogReceiver, LogRecord
+from tests.waiting import wait_until
+
+
+def record(text: str) -> LogRecord:
+    return LogRecord(time.time(), 20, "log", "app", text)
+
+
+class Channel:
+    def __init__(self, capacity: int = 4 * 1024 * 1024) -> None:
+        reading, writing = multiprocessing.Pipe(duplex=False)
+        self.drops: list[int] = []
+        self.writing = writing
+        self.queue = LogQueue(writing, capacity, self.drops.append)
+        self.receiver = LogReceiver(reading)
+        self.got: list[str] = []
+
+    def take(self) -> list[str]:
+        self.got += [each.text for each in self.receiver.get_batch()]
+        return self.got
+
+    def close(self) -> None:
+        self.queue.close(0)
+        self.receiver.close()
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    made = Channel()
+    yield made
+    made.close()
+
+
+def test_a_record_is_there_at_once_in_calm_times(channel: Channel) -> None:
+    channel.queue.put_nowait(LogRecord(12.5, 40, "stderr", "", "text\nof two lines"))
+    # without any waiting: a process that dies now has said it
+    assert channel.receiver.get_batch() == [LogRecord(12.5, 40, "stderr", "", "text\nof two lines")]
+
+
+def test_a_flood_comes_whole_and_in_order(channel: Channel) -> None:
+    reader = threading.Thread(target=lambda: wait_until(lambda: len(channel.take()) >= 50_000, 20))
+    reader.start()
+    for number in range(50_000):
+        channel.queue.put_nowait(record(str(number)))
+    reader.join()
+    assert channel.got == [str(number) for number in range(50_000)]
+    assert channel.queue.dropped == 0
+
+
+def test_records_of_many_threads_all_come(channel: Channel) -> None:
+    def write(name: str) -> None:
+        for number in range(2000):
+            channel.queue.put_nowait(record(f"{name} {number}"))
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for writer in writers:
+        writer.start()
+    wait_until(lambda: len(channel.take()) >= 8000, what="all records")
+    for writer in writers:
+        writer.join()
+    for name in "abcd":
+        own = [text for text in channel.got if text.startswith(name)]
+        assert own == [f"{name} {number}" for number in range(2000)]
+
+
+def test_without_a_reader_the_oldest_are_dropped_and_counted() -> None:
+    channel = Channel(capacity=100_000)
+    longest = 0.0
+    for number in range(20_000):
+        began = time.perf_counter()
+        channel.queue.put_nowait(record(f"{number:05d} {'x' * 100}"))
+        longest = max(longest, time.perf_counter() - began)
+    assert longest < 0.5  # nothing waited for the reader
+    # when the reader comes back
+    wait_until(lambda: channel.take() and channel.got[-1].startswith("19999"), what="the newest record")
+    # then what is missing was counted, and the rest is in order
+    assert channel.queue.dropped == sum(channel.drops) > 0
+    assert len(channel.got) + channel.queue.dropped == 20_000
+    assert channel.got == sorted(channel.got)
+    channel.close()
+
+
+def test_a_record_larger_than_the_pipe_comes_whole(channel: Channel) -> None:
+    channel.queue.put_nowait(record("z" * 1_000_000))
+    wait_until(channel.take, what="the record")
+    assert channel.got == ["z" * 1_000_000]
+
+
+def test_a_record_larger_than_the_bound_is_cut_and_says_so() -> None:
+    channel = Channel(capacity=40_000)
+    channel.queue.put_nowait(record("z" * 50_000))
+    wait_until(channel.take, what="the record")
+    assert channel.got[0].startswith("z" * 10_000 + "…")
+    assert "40000 characters cut" in channel.got[0]
+    channel.close()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text(st.characters(codec=None)), max_size=20))
+def test_any_text_arrives(texts: list[str]) -> None:
+    channel = Channel()
+    for text in texts:
+        channel.queue.put_nowait(record(text))
+    channel.queue.close(1)
+    while not channel.receiver.closed:
+        channel.take()
+    expected = [text.encode("utf-8", "backslashreplace").decode() for text in texts]
+    assert channel.got == expected
+    channel.receiver.close()
+
+
+def test_a_half_written_frame_is_discarded_at_the_writers_death() -> None:
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    whole = Channel()
+    whole.queue.put_nowait(record("whole"))
+    data = os.read(whole.receiver.fileno(), 65536)
+    whole.close()
+    os.write(writing.fileno(), data + data[: len(data) // 2])
+    receiver = LogReceiver(reading)
+    assert [each.text for each in receiver.get_batch()] == ["whole"]
+    assert not receiver.closed
+    writing.close()
+    assert receiver.get_batch() == []
+    assert receiver.closed
+    receiver.close()
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff rubbish", b"\x00\x00\x00\x04\xc1\xc1\xc1\xc1"])
+def test_bytes_that_are_no_frames_end_the_channel_with_a_word(data: bytes) -> None:
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    os.write(writing.fileno(), data)
+    receiver = LogReceiver(reading)
+    (said,) = receiver.get_batch()
+    assert "damaged" in said.text
+    assert receiver.closed
+    writing.close()
+    receiver.close()
+
+
+def test_a_reader_that_is_gone_costs_nothing() -> None:
+    channel = Channel()
+    channel.receiver.close()
+    for number in range(1000):
+        channel.queue.put_nowait(record(str(number)))
+    channel.queue.close(1)
+    channel.queue.put_nowait(record("after the end"))
+
+
+def test_logging_in_a_signal_handler_or_finaliser_cannot_deadlock(channel: Channel) -> None:
+    # given a signal every half millisecond whose handler logs, and finalisers that log
+    class Logs:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            channel.queue.put_nowait(record("finaliser"))
+
+    signals = 0
+
+    def on_signal(*_: object) -> None:
+        nonlocal signals
+        signals += 1
+        channel.queue.put_nowait(record("signal"))
+
+    before = signal.signal(signal.SIGALRM, on_signal)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        # when the main thread logs all the time
+        for number in range(5000):
+            Logs()
+            channel.queue.put_nowait(record("main"))
+            if not number % 500:
+                gc.collect()
+                channel.take()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    gc.collect()
+    # then everything was said
+    wait_until(lambda: len(channel.take()) >= 10_000 + signals, what="all records")
+    assert channel.got.count("main") == channel.got.count("finaliser") == 5000
+    assert channel.got.count("signal") == signals > 10
+
+
+def test_close_writes_what_is_left_and_ends_in_time() -> None:
+    # given more than the pipe holds and a slow reader
+    channel = Channel()
+    for number in range(3000):
+        channel.queue.put_nowait(record(f"{number} {'x' * 300}"))
+    reader = threading.Thread(target=lambda: wait_until(lambda: (channel.take(), channel.receiver.closed)[1]))
+    reader.start()
+    channel.queue.close(5)
+    reader.join()
+    assert len(channel.got) == 3000
+    # and with no reader, close still ends
+    stuck = Channel()
+    for _ in range(3000):
+        stuck.queue.put_nowait(record("x" * 300))
+    began = time.monotonic()
+    stuck.queue.close(0.2)
+    assert time.monotonic() - began < 2
+    stuck.receiver.close()
