@@ -1,0 +1,1 @@
+"""Everything but a screen: supervision, metrics, logs."""

@@ -1,0 +1,240 @@
+"""A running engine's control socket: JSON lines over a unix socket in `.routemq/`, for the owner only.
+
+A request is one line, `{"do": "scale", "route": "temperature", "count": 4}`; an answer is one line,
+`{"ok": true, …}` or `{"ok": false, "error": "…"}`; `logs` with `follow` answers with a line a batch until the
+client hangs up. It knows the engine only by its port, so it serves any front end's engine.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import socketserver
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from routemq_tui.engine.commands import (
+    AddWorker,
+    Command,
+    DrainWorker,
+    KillWorker,
+    PauseRoute,
+    RestartWorker,
+    ResumeRoute,
+    RollingRestart,
+    SetWorkers,
+    StartWorker,
+    Stop,
+)
+from routemq_tui.engine.port import EnginePort, LogBatch
+from routemq_tui.engine.snapshot import EngineState, Snapshot
+from routemq_tui.engine.snapshot_json import snapshot_values
+
+MAX_REQUEST = 64 * 1024
+_MAX_PATH = 100
+"""sun_path holds 104 bytes on macOS and 108 on Linux, with the NUL."""
+_FOLLOW_EVERY = 0.1
+
+
+def socket_path(root: Path, node: str) -> Path:
+    """Where the engine of this project and node listens; in the temporary folder when that is too long."""
+    path = root / ".routemq" / f"{node}.sock"
+    if len(os.fsencode(path)) <= _MAX_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"routemq-{os.getuid()}" / f"{digest}.sock"
+
+
+class RequestError(ValueError):
+    """A request that cannot be carried out, told to the client in words."""
+
+
+class ControlServer:
+    """Listens from `start` to `stop`; a thread of its own, and one for each client."""
+
+    def __init__(self, engine: EnginePort, path: Path) -> None:
+        self.path = path
+        self._engine = engine
+        self._server: _Server | None = None
+
+    def start(self) -> None:
+        """Raises OSError when the socket cannot be made. The caller holds the project's lock, so a socket
+        file that lies there is a dead engine's."""
+        folder = self.path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = folder.stat()
+        if known.st_uid != os.getuid() or known.st_mode & 0o077:
+            raise PermissionError(errno.EPERM, "its folder is not ours alone (mode 0700)", str(folder))
+        self.path.unlink(missing_ok=True)
+        # The folder keeps others out, also before the mode is set.
+        self._server = _Server(str(self.path), self._engine)
+        self.path.chmod(0o600)
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="control", daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stopping.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+            self.path.unlink(missing_ok=True)
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, path: str, engine: EnginePort) -> None:
+        super().__init__(path, _Conversation)
+        self.engine = engine
+        self.stopping = threading.Event()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up in mid-answer is no news, and stderr is the screen's."""
+
+
+class _Conversation(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        while line := self.rfile.readline(MAX_REQUEST):
+            for answer in self._answers(line):
+                self.wfile.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+
+    def _answers(self, line: bytes) -> Iterator[dict[str, Any]]:
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise RequestError("a request is a JSON object")
+            if request.get("do") == "logs":
+                yield from self._logs(request)
+            else:
+                yield {"ok": True, **perform(self.server.engine, request)}
+        except (RequestError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            yield {"ok": False, "error": str(error)}
+
+    def _logs(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        logs = self.server.engine.logs
+        sources = _sources(self.server.engine.snapshot(), request.get("of"))
+        follow = bool(request.get("follow"))
+        batch = logs.read(sources, limit=_count(request, "lines", 100), newest=True)
+        yield {"ok": True, "lines": _lines(batch), "missed": 0}
+        while follow and not self.server.stopping.is_set():
+            after = batch.next_seq
+            if logs.last_seq <= after:
+                time.sleep(_FOLLOW_EVERY)
+                continue
+            batch = logs.read(sources, after=after, limit=1000)
+            if batch.lines or batch.missed:
+                yield {"ok": True, "lines": _lines(batch), "missed": batch.missed}
+
+
+def perform(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one request and return what to answer. Raises RequestError in words."""
+    do = request.get("do")
+    if do == "snapshot":
+        return {"snapshot": snapshot_values(engine.snapshot())}
+    make = _COMMANDS.get(str(do))
+    if make is None:
+        raise RequestError(f"unknown request {do!r}; there are {', '.join(['snapshot', 'logs', *_COMMANDS])}")
+    snapshot = engine.snapshot()
+    if snapshot.state is EngineState.STOPPED:
+        raise RequestError("the engine has stopped")
+    notice = snapshot.notices[-1].number if snapshot.notices else 0
+    engine.send(make(snapshot, request))
+    return {"after_notice": notice}
+
+
+def _scale(snapshot: Snapshot, request: dict[str, Any]) -> Command:
+    route = _route(snapshot, request)
+    change = request.get("change")
+    if change == 1:
+        return AddWorker(route)
+    if change == -1:
+        return DrainWorker(route)
+    return SetWorkers(route, _count(request, "count"))
+
+
+def _drain(snapshot: Snapshot, request: dict[str, Any]) -> Command:
+    return DrainWorker(*_slot(snapshot, request))
+
+
+def _restart(snapshot: Snapshot, request: dict[str, Any]) -> Command:
+    if "/" in str(request.get("worker") or ""):
+        return RestartWorker(*_slot(snapshot, request))
+    return RollingRestart(_route(snapshot, request))
+
+
+_COMMANDS: dict[str, Callable[[Snapshot, dict[str, Any]], Command]] = {
+    "scale": _scale,
+    "start": lambda snapshot, request: StartWorker(*_slot(snapshot, request)),
+    "drain": _drain,
+    "kill": lambda snapshot, request: KillWorker(*_slot(snapshot, request)),
+    "restart": _restart,
+    "pause": lambda snapshot, request: PauseRoute(_route(snapshot, request)),
+    "resume": lambda snapshot, request: ResumeRoute(_route(snapshot, request)),
+    "stop": lambda _snapshot, request: Stop(force=bool(request.get("force"))),
+}
+
+
+def _route(snapshot: Snapshot, request: dict[str, Any]) -> str:
+    name = request.get("route") or request.get("worker")
+    names = [each.name for each in snapshot.routes]
+    if name not in names:
+        raise RequestError(f"no route {name!r}; there are {', '.join(names) or 'none'}")
+    return str(name)
+
+
+def _slot(snapshot: Snapshot, request: dict[str, Any]) -> tuple[str, int]:
+    """The `worker` of a request, written `temperature/2`."""
+    name = request.get("worker")
+    for route in snapshot.routes:
+        for worker in route.workers:
+            if worker.name == name:
+                return worker.route, worker.slot
+    names = [worker.name for route in snapshot.routes for worker in route.workers]
+    raise RequestError(f"no worker {name!r}; there are {', '.join(names) or 'none'}")
+
+
+def _sources(snapshot: Snapshot, of: object) -> frozenset[str] | None:
+    if of is None:
+        return None
+    for route in snapshot.routes:
+        workers = [each.name for each in route.workers]
+        if of == route.name:
+            return frozenset(workers)
+        if of in workers:
+            return frozenset((str(of),))
+    if of in ("engine", "broker", "traffic"):
+        return frozenset((str(of),))
+    raise RequestError(f"no route or worker {of!r}")
+
+
+def _count(request: dict[str, Any], key: str, default: int | None = None) -> int:
+    value = request.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise RequestError(f"{key} is a number from 0, not {value!r}")
+    return value
+
+
+def _lines(batch: LogBatch) -> list[dict[str, Any]]:
+    return [
+        {
+            "seq": each.seq,
+            "time": each.time,
+            "source": each.source,
+            "level": each.level,
+            "stream": each.stream,
+            "logger": each.logger,
+            "text": each.text,
+        }
+        for each in batch.lines
+    ]

@@ -1,0 +1,249 @@
+"""The engine: one thread that waits for ends, reports, commands and the clock, and keeps all as wanted.
+
+Front ends see it through `port.EnginePort`: a snapshot, the logs, and commands. It owns the processes; when
+its thread ends, for whatever reason, none of them is left.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import Any
+
+from routemq_tui.config.model import Config
+from routemq_tui.engine import fork_server
+from routemq_tui.engine.broker_host import BrokerHost
+from routemq_tui.engine.commands import Command, Stop
+from routemq_tui.engine.control import ControlServer, socket_path
+from routemq_tui.engine.instance_file import InstanceFile
+from routemq_tui.engine.journal import ENGINE, Journal
+from routemq_tui.engine.lock import STATE_FOLDER, NodeLock
+from routemq_tui.engine.log_pump import LogPump
+from routemq_tui.engine.log_store import LogStore
+from routemq_tui.engine.metrics import SAMPLE_EVERY
+from routemq_tui.engine.policy import RestartPolicy
+from routemq_tui.engine.port import LogReader
+from routemq_tui.engine.slot import Surroundings
+from routemq_tui.engine.snapshot import EngineState, Snapshot
+from routemq_tui.engine.snapshots import Observer
+from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.engine.traffic_host import TrafficHost
+from routemq_tui.engine.wake import Wake
+from routemq_tui.errors import ExitCode
+
+PUBLISH_EVERY = 0.1
+"""Least seconds between two snapshots."""
+REFRESH_EVERY = 0.25
+"""Most seconds between two snapshots."""
+_REPEATED_FAILURE_PAUSE = 0.2
+
+
+class Engine:
+    """Implements `port.EnginePort`. `start` it, `send(Stop())` in the end, and `wait`."""
+
+    def __init__(self, config: Config, policy: RestartPolicy | None = None) -> None:
+        self.exit_code = ExitCode.OK
+        """Of the program; settled when the engine has stopped."""
+        self._config = config
+        self._store = LogStore(config.app.log_memory)
+        self._journal = Journal(self._store)
+        self._pump = LogPump(self._store)
+        around = Surroundings(self._journal, self._pump.watch_worker, policy or RestartPolicy())
+        self._supervisor = Supervisor(config, around)
+        self._observer = Observer(config, self._supervisor)
+        self._wake = Wake()
+        self._broker = BrokerHost(config, self._journal, self._pump.watch_fd, self._wake.set)
+        self._traffic = TrafficHost(config.traffic, self._journal, self._pump.watch_fd)
+        self._lock = NodeLock(config.root, config.app.node)
+        self._control = ControlServer(self, socket_path(config.root, config.app.node))
+        self._instance = InstanceFile(config.root / STATE_FOLDER, config.app.node)
+        self._commands: deque[Command] = deque()
+        self._state = EngineState.STARTING
+        self._stopped = threading.Event()
+        self._next_sample = 0.0
+        self._published_at = 0.0
+        self._dirty = True
+        self._snapshot = self._observe(time.monotonic())
+        self._thread = threading.Thread(target=self._run, name="routemq-engine", daemon=True)
+
+    # -- the port ----------------------------------------------------------------------------------------
+
+    @property
+    def logs(self) -> LogReader:
+        return self._store
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def send(self, command: Command) -> None:
+        self._commands.append(command)
+        self._wake.set()
+
+    # -- its owner's side --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything and return at once. To be called before a screen takes the terminal.
+
+        Raises AlreadyRunningError when another engine runs this project under this node name.
+        """
+        self._lock.acquire()
+        try:
+            output = fork_server.start()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._wake.open()
+        if output is not None:
+            self._pump.watch_fd(ENGINE, output)
+        self._pump.start()
+        self._broker.start()
+        self._open_control()
+        atexit.register(self._last_resort)
+        self._thread.start()
+
+    def _open_control(self) -> None:
+        try:
+            self._control.start()
+        except OSError as error:  # without it `ctl` has nobody to talk to, and the workers work all the same
+            text = f"no control socket at {self._control.path}: {error}; ctl cannot reach this instance"
+            self._journal.notice("warning", text)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it has stopped, after waiting for that for at most `timeout` seconds."""
+        return self._stopped.wait(timeout)
+
+    def _last_resort(self) -> None:
+        """The program ends and nobody stopped us: leave no process behind."""
+        if not self._stopped.is_set():
+            self.send(Stop(force=True))
+            self._stopped.wait(5.0)
+
+    # -- the loop ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._state = EngineState.RUNNING
+            while not self._is_done():
+                self._turn()
+        except BaseException as error:  # noqa: BLE001 - nobody else would ever hear of it
+            self._journal.failure("the engine failed", error)
+            self.exit_code = ExitCode.CRASHED
+        finally:
+            self._finish()
+
+    def _is_done(self) -> bool:
+        return self._supervisor.stopping and self._supervisor.all_gone
+
+    def _turn(self) -> None:
+        """One round. A failure is logged and the loop goes on: the workers are worth more than one step."""
+        failed = False
+        for step in (self._wait, self._execute, self._take_news, self._keep, self._measure, self._publish):
+            try:
+                step(time.monotonic())
+            except Exception as error:  # noqa: BLE001 - a mistake of ours: it is in the log
+                self._journal.failure(f"a step of the engine failed ({step.__name__})", error)
+                failed = True
+        if failed:
+            time.sleep(_REPEATED_FAILURE_PAUSE)  # the same mistake again must not eat the machine
+
+    def _wait(self, now: float) -> None:
+        ready: list[Any] = wait(self._waitables(), self._patience(now))
+        if ready:
+            self._dirty = True
+        if self._wake in ready:
+            self._wake.clear()
+
+    def _waitables(self) -> list[Any]:
+        things: list[Any] = [self._wake]
+        for slot in self._supervisor:
+            if slot.process is not None:
+                things.append(slot.process.sentinel)
+                if slot.process.control is not None:
+                    things.append(slot.process.control)
+        return things
+
+    def _patience(self, now: float) -> float:
+        if self._commands or self._supervisor.more_to_start:
+            return 0.0
+        due = min(self._next_sample, self._published_at + (PUBLISH_EVERY if self._dirty else REFRESH_EVERY))
+        deadline = self._supervisor.next_deadline()
+        if deadline is not None:
+            due = min(due, deadline)
+        return max(due - now, 0.0)
+
+    def _execute(self, now: float) -> None:
+        while self._commands:
+            command = self._commands.popleft()
+            self._dirty = True
+            self._supervisor.execute(command, now)
+            if isinstance(command, Stop):
+                self._state = EngineState.STOPPING
+
+    def _take_news(self, now: float) -> None:
+        for slot in self._supervisor:
+            if slot.process is None:
+                continue
+            slot.take_reports(now)
+            if slot.process.has_ended():
+                slot.take_end(now)
+                self._dirty = True
+
+    def _keep(self, now: float) -> None:
+        address = self._broker.address
+        self._instance.write(address)
+        self._supervisor.reconcile(now, address)
+        if not self._supervisor.stopping:
+            self._traffic.reconcile(now, address)
+
+    def _measure(self, now: float) -> None:
+        if now < self._next_sample:
+            return
+        self._next_sample = max(self._next_sample + SAMPLE_EVERY, now)
+        self._broker.workers_connected = any(slot.connected for slot in self._supervisor)
+        self._observer.sample(now, time.monotonic_ns())
+
+    def _publish(self, now: float) -> None:
+        if now - self._published_at >= (PUBLISH_EVERY if self._dirty else REFRESH_EVERY):
+            self._snapshot = self._observe(now)
+            self._published_at = now
+            self._dirty = False
+
+    def _observe(self, now: float) -> Snapshot:
+        return self._observer.snapshot(self._state, self._broker.snapshot(), self._journal.notices, now)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Workers first, then traffic, then the broker; whatever fails, the rest is ended all the same."""
+        if self.exit_code is ExitCode.OK and self._broker.never_started:
+            self.exit_code = ExitCode.BROKER_UNAVAILABLE
+        elif self.exit_code is ExitCode.OK and self._supervisor.any_failed:
+            self.exit_code = ExitCode.WORKERS_FAILED
+        steps: tuple[Callable[[], object], ...] = (
+            self._supervisor.kill_now,
+            self._traffic.stop,
+            self._broker.stop,
+            fork_server.stop,
+            lambda: self._pump.stop(1.0),
+            self._control.stop,
+            self._instance.remove,
+            self._lock.release,
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the next steps end processes: they must run
+                self._journal.failure("the engine could not end cleanly", error)
+        self._state = EngineState.STOPPED
+        self._journal.event(ENGINE, f"stopped, exit code {self.exit_code:d}", logging.INFO)
+        with suppress(Exception):  # only if observing itself is what failed: the last snapshot stays
+            self._snapshot = self._observe(time.monotonic())
+        self._wake.close()
+        atexit.unregister(self._last_resort)
+        self._stopped.set()

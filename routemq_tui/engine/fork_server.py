@@ -1,0 +1,117 @@
+"""The fork server worker processes come from: preloaded with our worker code, never with the user's.
+
+It is started before any screen: a screen replaces `sys.stderr` with an object without a file descriptor, and
+multiprocessing then cannot start its resource tracker. What it and a worker that has not yet taken its own
+output say goes into a pipe, not to the terminal.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PRELOAD = ["routemq_tui.worker.detached", "routemq_tui.worker.main", "paho.mqtt.client"]
+CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
+
+_lock = threading.RLock()
+_users = 0
+
+
+@contextmanager
+def _empty_main() -> Iterator[None]:
+    """Keep the program's `__main__` out of the children.
+
+    multiprocessing runs the main module again in every child, so that what is pickled from it can be found.
+    Ours is a screen or a user's script: running it there costs time and may do anything. Nothing that crosses
+    to a worker is defined in it, so for the moment of a start there is an empty module in its place.
+    """
+    with _lock:
+        kept = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = kept
+
+
+@contextmanager
+def _output_to(fd: int) -> Iterator[None]:
+    """Let file descriptors 1 and 2 be `fd` for a moment: a process started now inherits them."""
+    kept = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
+    try:
+        for number, _ in kept:
+            os.dup2(fd, number)
+        yield
+    finally:
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def start() -> int | None:
+    """Start the fork server, or join the one this process has; `stop` undoes it.
+
+    Returns the read end of a pipe with all it says, or None when somebody else reads it already.
+    """
+    global _users
+    with _lock:
+        _users += 1
+        if _users > 1:
+            return None
+        forkserver.set_forkserver_preload(PRELOAD)
+        _start_resource_tracker()
+        read_end, write_end = os.pipe()
+        try:
+            with _empty_main(), _output_to(write_end):
+                forkserver.ensure_running()
+        finally:
+            os.close(write_end)
+        return read_end
+
+
+def _start_resource_tracker() -> None:
+    """Before the fork server, which would start it: it lives as long as the program, and the pipe with it."""
+    with Path(os.devnull).open("wb") as nowhere, _output_to(nowhere.fileno()):
+        resource_tracker.ensure_running()
+
+
+def stop() -> None:
+    """End the fork server when its last user has gone. Its children must be gone: it waits for none."""
+    global _users
+    with _lock:
+        _users -= 1
+        # The library ends it with the program only; an engine that has stopped leaves no process behind.
+        end: Callable[[], None] | None = getattr(forkserver._forkserver, "_stop", None)
+        if _users == 0 and end is not None:
+            end()
+
+
+def start_process(target: Callable[..., object], name: str, args: tuple[Any, ...]) -> ForkServerProcess:
+    """A child of the fork server that runs `target`; from any thread, also while a screen is up."""
+    process = CONTEXT.Process(target=target, name=name, args=args)
+    with _empty_main():
+        process.start()
+    return process
+
+
+def pipe(duplex: bool) -> tuple[Connection, Connection]:
+    """(ours or reader, child's or writer)."""
+    return CONTEXT.Pipe(duplex)

@@ -1,0 +1,48 @@
+"""What the engine has to say: lines in the log under the source they are about, and notices for people."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+
+from routemq_tui.engine.log_store import LogStore
+from routemq_tui.engine.snapshot import Notice
+
+ENGINE = "engine"
+_KEPT = 50
+_LEVELS = {"information": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Journal:
+    """Thread-safe."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+        self._notices: deque[Notice] = deque(maxlen=_KEPT)
+        self._number = 0
+        self._lock = threading.Lock()
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """The last ones, oldest first."""
+        with self._lock:
+            return tuple(self._notices)
+
+    def event(self, source: str, text: str, level: int = logging.INFO) -> None:
+        """A line in the log, said by the engine about `source`."""
+        self._store.add_text(source, text, level, "event")
+
+    def notice(self, severity: str, text: str, source: str = ENGINE) -> None:
+        """Something a user wants told once; it is in the log too."""
+        with self._lock:
+            self._number += 1
+            self._notices.append(Notice(self._number, time.time(), severity, text))
+        self.event(source, text.removeprefix(source).lstrip(": "), _LEVELS[severity])
+
+    def failure(self, what: str, error: BaseException) -> None:
+        """An exception nobody expected, with its traceback."""
+        trace = "".join(traceback.format_exception(error))
+        self._store.add_text(ENGINE, f"{what}: {error!r}\n{trace}", logging.ERROR, "event")

@@ -1,0 +1,175 @@
+"""What a front end sees of the engine: one immutable value a tick. Knows no process, pipe or widget.
+
+Rates are per second over a sliding window, latencies and ages seconds, memory bytes, ratios 0 to 1.
+None means "not known", never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from routemq_tui.engine.states import WorkerState
+
+
+class Health(StrEnum):
+    """Healthy from 90 % of the desired workers running, degraded from 70 %, else unhealthy."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+class EngineState(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An event to be marked on a sparkline: a scale, restart, kill or crash."""
+
+    time: float
+    """Unix time."""
+    label: str
+    """"+1 worker", "killed", "restarted"."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One point a second, oldest first, the last one just now; at most 60 points, all of the same length."""
+
+    rate: tuple[float, ...] = ()
+    p95: tuple[float, ...] = ()
+    error_rate: tuple[float, ...] = ()
+    cpu_percent: tuple[float, ...] = ()
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What a worker, a route and the whole engine have in common. Counts are since the slot was made."""
+
+    received: int = 0
+    ok: int = 0
+    failed: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    dropped: int = 0
+    duplicates: int = 0
+    in_flight: int = 0
+    log_dropped: int = 0
+    rate: float = 0.0
+    """Messages finished a second (ok and failed)."""
+    error_rate: float | None = None
+    """Failed of finished in the window; None when nothing was finished."""
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    utilisation: float = 0.0
+    """Time in handlers of time passed, 0 to 1 for a worker, the mean of the running workers for a route."""
+    cpu_percent: float | None = None
+    """100 is one core."""
+    rss_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSnapshot:
+    route: str
+    slot: int
+    state: WorkerState
+    client_id: str
+    reason: str = ""
+    """Why it is in this state, in words: "exited by SIGSEGV while handling sensors/7/data"."""
+    pid: int | None = None
+    connected: bool = False
+    metrics: Metrics = Metrics()
+    share: float | None = None
+    """Its part of the route's message rate; None while the route is idle."""
+    window: int = 0
+    """Receive Maximum: in flight of window."""
+    restarts: int = 0
+    uptime: float | None = None
+    retry_in: float | None = None
+    """Seconds until the next start, in back-off."""
+    last_exit: str | None = None
+    last_error: str | None = None
+    current_topic: str | None = None
+    current_for: float | None = None
+    history: History = History()
+
+    @property
+    def name(self) -> str:
+        return f"{self.route}/{self.slot}"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSnapshot:
+    name: str
+    topic: str
+    filter: str
+    subscription: str
+    handler: str
+    qos: int
+    shared: bool
+    desired: int
+    running: int
+    paused: bool
+    max_workers: int
+    metrics: Metrics = Metrics()
+    history: History = History()
+    workers: tuple[WorkerSnapshot, ...] = ()
+    """By slot number. A stopped, failed or crashed worker keeps its row."""
+
+
+class BrokerState(StrEnum):
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSnapshot:
+    kind: str
+    """`embedded`, `mosquitto` or `external`."""
+    address: str
+    state: BrokerState
+    version: str | None = None
+    reason: str = ""
+    """Why it is down, in words."""
+    dropped: int | None = None
+    """Messages the broker says it dropped; None where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened and that a user wants told once (a toast, a line in the plain front end)."""
+
+    number: int
+    """Rises by one; a front end shows those it has not shown."""
+    time: float
+    severity: str
+    """`information`, `warning` or `error`."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    sequence: int
+    time: float
+    """Unix time."""
+    state: EngineState
+    group: str
+    node: str
+    broker: BrokerSnapshot
+    routes: tuple[RouteSnapshot, ...] = ()
+    metrics: Metrics = Metrics()
+    history: History = History()
+    health: Health = Health.HEALTHY
+    health_percent: int = 100
+    running: int = 0
+    desired: int = 0
+    notices: tuple[Notice, ...] = field(default=())
+    """The last 50, oldest first."""

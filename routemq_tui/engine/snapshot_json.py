@@ -1,0 +1,101 @@
+"""The snapshot as JSON values for scripts: `ctl snapshot --json`. Documented here, versioned by VERSION.
+
+Top level: `version, pid, time, state, group, node, health, health_percent, running, desired, broker{kind,
+address, state, version, reason, dropped}, totals{metrics}, routes[],
+notices[{number, time, severity, text}]`.
+
+A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, max_workers, state
+("running", "paused", "degraded" or "down"), metrics, workers[]`. A worker: `name, slot, pid, state, reason,
+client_id, connected, window, share, restarts, uptime, retry_in, last_exit, last_error, current_topic,
+current_for, metrics`.
+
+The metrics stand beside the other keys of a route or worker: `received, ok, failed, retried, dead_lettered,
+dropped, duplicates, in_flight, log_dropped` (counts), `rate` (messages a second), `error_rate, utilisation`
+(0 to 1), `p50, p95, p99` (seconds), `cpu_percent` (100 is a core), `rss_bytes`. What is not known is null.
+
+VERSION rises when a key goes away or changes its meaning; new keys may come at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from routemq_tui.engine.snapshot import Metrics, RouteSnapshot, Snapshot, WorkerSnapshot
+
+VERSION = 1
+
+
+def snapshot_values(snapshot: Snapshot) -> dict[str, Any]:
+    """Plain values that `json.dumps` takes."""
+    return {
+        "version": VERSION,
+        "pid": os.getpid(),
+        "time": snapshot.time,
+        "state": snapshot.state.value,
+        "group": snapshot.group,
+        "node": snapshot.node,
+        "health": snapshot.health.value,
+        "health_percent": snapshot.health_percent,
+        "running": snapshot.running,
+        "desired": snapshot.desired,
+        "broker": {**asdict(snapshot.broker), "state": snapshot.broker.state.value},
+        "totals": _metrics(snapshot.metrics),
+        "routes": [_route(each) for each in snapshot.routes],
+        "notices": [asdict(each) for each in snapshot.notices],
+    }
+
+
+def _route(route: RouteSnapshot) -> dict[str, Any]:
+    return {
+        "name": route.name,
+        "topic": route.topic,
+        "filter": route.filter,
+        "subscription": route.subscription,
+        "handler": route.handler,
+        "qos": route.qos,
+        "shared": route.shared,
+        "desired": route.desired,
+        "running": route.running,
+        "max_workers": route.max_workers,
+        "state": _state_of(route),
+        **_metrics(route.metrics),
+        "workers": [_worker(each) for each in route.workers],
+    }
+
+
+def _state_of(route: RouteSnapshot) -> str:
+    if route.paused:
+        return "paused"
+    if route.running >= route.desired:
+        return "running"
+    return "degraded" if route.running else "down"
+
+
+_WORKER_KEYS = (
+    "name",
+    "slot",
+    "pid",
+    "reason",
+    "client_id",
+    "connected",
+    "window",
+    "share",
+    "restarts",
+    "uptime",
+    "retry_in",
+    "last_exit",
+    "last_error",
+    "current_topic",
+    "current_for",
+)
+
+
+def _worker(worker: WorkerSnapshot) -> dict[str, Any]:
+    values = {key: getattr(worker, key) for key in _WORKER_KEYS}
+    return {**values, "state": worker.state.value, **_metrics(worker.metrics)}
+
+
+def _metrics(metrics: Metrics) -> dict[str, Any]:
+    return asdict(metrics)

@@ -1,0 +1,225 @@
+"""All routes: commands become wishes, one reconcile step makes them so, a stop ends everything in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from routemq_tui.config.model import Config
+from routemq_tui.engine import commands
+from routemq_tui.engine.crew import Crew
+from routemq_tui.engine.slot import Intent, Slot, Surroundings
+from routemq_tui.engine.states import WorkerState
+from routemq_tui.worker import cells
+from routemq_tui.worker.spec import BrokerAddress
+
+STARTS_PER_STEP = 8
+"""A start takes about 5 ms; between steps commands and reports get their turn."""
+
+
+class Supervisor:
+    def __init__(self, config: Config, around: Surroundings) -> None:
+        self.crews = {route.name: Crew(config, route, around) for route in config.routes}
+        self.more_to_start = False
+        self.stopping = False
+        self._config = config
+        self._journal = around.journal
+        self._stop_deadline: float | None = None
+        self._broker: BrokerAddress | None = None
+        self._started = 0
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter([slot for crew in self.crews.values() for slot in crew])
+
+    @property
+    def all_gone(self) -> bool:
+        return all(slot.process is None for slot in self)
+
+    @property
+    def any_failed(self) -> bool:
+        return any(slot.state is WorkerState.FAILED for slot in self)
+
+    def next_deadline(self) -> float | None:
+        times = [at for crew in self.crews.values() if (at := crew.next_deadline()) is not None]
+        if self.stopping and self._stop_deadline is not None:
+            times.append(self._stop_deadline)
+        return min(times, default=None)
+
+    # -- the one step ------------------------------------------------------------------------------------
+
+    def reconcile(self, now: float, broker: BrokerAddress | None) -> None:
+        """Make the workers what is wanted; those that have no broker yet are started when there is one."""
+        for crew in self.crews.values():
+            crew.kill_overdue(now)
+        if self.stopping:
+            self._enforce_stop(now)
+            return
+        self._broker = broker
+        self._started = 0
+        self.more_to_start = False
+        for crew in self.crews.values():
+            crew.reconcile(now, partial(self._start, crew, now))
+
+    def _start(self, crew: Crew, now: float, slot: Slot) -> None:
+        if self._broker is None:
+            return
+        if self._started >= STARTS_PER_STEP:
+            self.more_to_start = True
+            return
+        self._started += 1
+        try:
+            slot.start(crew.spec_of(slot, self._broker), now)
+        except (OSError, EOFError) as error:  # EOFError: the fork server could not fork and died of it
+            slot.could_not_start(error, now)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def stop(self, now: float, force: bool) -> None:
+        """Drain all workers in parallel, under one deadline; asked a second time, or with force: kill."""
+        timeout = self._config.app.shutdown_timeout
+        if force or self.stopping:
+            self._kill_all(now, "killed at the end")
+        else:
+            self._stop_deadline = now + timeout
+            for slot in self:
+                if slot.is_member and (slot.alive or slot.state is WorkerState.BACKOFF):
+                    slot.drain(now, Intent.STOP, timeout * 0.9)
+                slot.drain_deadline = None  # one deadline for all
+        self.stopping = True
+
+    def _enforce_stop(self, now: float) -> None:
+        if self._stop_deadline is not None and now >= self._stop_deadline:
+            self._kill_all(now, f"not drained within {self._config.app.shutdown_timeout:g} s, killed")
+
+    def _kill_all(self, now: float, reason: str) -> None:
+        self._stop_deadline = None
+        late = [slot for slot in self if slot.process is not None]
+        if left := sum(slot.words[cells.IN_FLIGHT] for slot in late):
+            names = ", ".join(slot.name for slot in late)
+            self._journal.notice("warning", f"{reason} with {left} messages unfinished: {names}")
+        for slot in late:
+            slot.intent = Intent.STOP
+            slot.kill(now, reason)
+
+    def kill_now(self) -> None:
+        """The last resort, when the engine itself fails: no state, no notice, just no process left."""
+        for slot in self:
+            if slot.process is not None:
+                slot.process.kill()
+
+    # -- commands ----------------------------------------------------------------------------------------
+
+    def execute(self, command: commands.Command, now: float) -> None:
+        if isinstance(command, commands.Stop):
+            self.stop(now, command.force)
+            return
+        crew = self.crews.get(command.route)
+        if crew is None:
+            self._journal.notice("error", f"there is no route {command.route!r}")
+        elif self.stopping:
+            self._journal.notice("warning", "the engine is stopping")
+        else:
+            _EXECUTE[type(command)](self, crew, command, now)
+
+    def _scale(self, crew: Crew, wanted: int) -> bool:
+        """Set the desired count within the route's bounds; says why when it cannot be what was wanted."""
+        route = crew.route
+        most = route.max_workers if route.shared else 1
+        allowed = min(max(wanted, route.min_workers, 0), most)
+        if allowed != wanted:
+            if wanted > 1 and not route.shared:
+                reason = (
+                    "is not shared: its one worker keeps the messages in order; "
+                    "with shared = true several share them"
+                )
+            elif wanted > allowed:
+                reason = f"has at most {most} (max_workers)"
+            elif route.min_workers:
+                reason = f"keeps at least {route.min_workers} (min_workers)"
+            else:
+                reason = "has no worker left to take away"
+            self._journal.notice("warning", f"{route.name} {reason}")
+        difference = allowed - crew.desired
+        if difference:
+            crew.desired = allowed
+            label = f"{difference:+d} worker{'s' if abs(difference) > 1 else ''}"
+            crew.mark(label)
+            self._journal.event("engine", f"{route.name}: {label}, {allowed} wanted")
+        return difference != 0
+
+    def _add(self, crew: Crew, command: commands.AddWorker, now: float) -> None:
+        self._scale(crew, crew.desired + 1)
+
+    def _set(self, crew: Crew, command: commands.SetWorkers, now: float) -> None:
+        self._scale(crew, command.count)
+
+    def _drain(self, crew: Crew, command: commands.DrainWorker, now: float) -> None:
+        if command.slot is not None:
+            slot = self._slot(crew, command.slot)
+            if slot is None:
+                return
+            if not slot.is_member:
+                self._journal.notice("information", f"{slot.name} is being drained already")
+                return
+        if self._scale(crew, crew.desired - 1) and command.slot is not None:
+            crew.choose(command.slot)
+
+    def _revive(self, crew: Crew, command: commands.StartWorker, now: float) -> None:
+        slot = self._slot(crew, command.slot)
+        if slot is None:
+            return
+        if slot.alive:
+            self._journal.notice("information", f"{slot.name} is {slot.state} already")
+        else:
+            slot.revive(now)
+
+    def _kill(self, crew: Crew, command: commands.KillWorker, now: float) -> None:
+        slot = self._slot(crew, command.slot)
+        if slot is None:
+            return
+        if slot.process is None:
+            self._journal.notice("information", f"{slot.name} has no process to kill ({slot.state})")
+            return
+        crew.mark("killed", slot)
+        self._journal.event(slot.name, f"SIGKILL to pid {slot.process.pid}, by hand")
+        slot.kill(now, "killed by hand")
+
+    def _restart(self, crew: Crew, command: commands.RestartWorker, now: float) -> None:
+        slot = self._slot(crew, command.slot)
+        if slot is not None and slot.is_member:
+            crew.restart(slot, now)
+
+    def _roll(self, crew: Crew, command: commands.RollingRestart, now: float) -> None:
+        if crew.is_rolling:
+            self._journal.notice("information", f"{crew.route.name}: a rolling restart is under way already")
+            return
+        crew.roll()
+        self._journal.event("engine", f"{crew.route.name}: rolling restart")
+
+    def _pause(self, crew: Crew, command: commands.PauseRoute | commands.ResumeRoute, now: float) -> None:
+        crew.paused = isinstance(command, commands.PauseRoute)
+        label = "paused" if crew.paused else "resumed"
+        crew.mark(label)
+        self._journal.event("engine", f"{crew.route.name}: {label}")
+        for slot in crew.members:
+            slot.set_paused(crew.paused, now)
+
+    def _slot(self, crew: Crew, number: int) -> Slot | None:
+        slot = crew.slots.get(number)
+        if slot is None:
+            self._journal.notice("warning", f"there is no worker {crew.route.name}/{number}")
+        return slot
+
+
+_EXECUTE: dict[type, Callable[[Supervisor, Crew, Any, float], None]] = {
+    commands.AddWorker: Supervisor._add,
+    commands.SetWorkers: Supervisor._set,
+    commands.DrainWorker: Supervisor._drain,
+    commands.StartWorker: Supervisor._revive,
+    commands.KillWorker: Supervisor._kill,
+    commands.RestartWorker: Supervisor._restart,
+    commands.RollingRestart: Supervisor._roll,
+    commands.PauseRoute: Supervisor._pause,
+    commands.ResumeRoute: Supervisor._pause,
+}
