@@ -1,0 +1,248 @@
+"""The one table of keys. Bindings, the bottom line, the help screen and the palette are made from it.
+
+Every key has an id, so that `App.set_keymap` can give it another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from textual.binding import Binding, BindingType
+
+
+class Group(StrEnum):
+    MOVE = "Move"
+    SCALE = "Scale"
+    WORKERS = "Workers"
+    LOGS = "Logs"
+    PROGRAM = "Program"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: str
+    keys: str
+    """As Textual names them, separated by commas; the first one is shown."""
+    shown: str
+    """How help and the bottom line write the default keys."""
+    action: str
+    label: str
+    """One or two words, for the bottom line."""
+    help: str
+    """A sentence without a full stop, for help and palette."""
+    group: Group
+    footer: int = 0
+    """Place in the bottom line, from 1; the highest go first when there is no room. 0: not there."""
+    palette: bool = True
+
+    @property
+    def order(self) -> str:
+        """The name of the order it gives the engine; empty for a key that gives none."""
+        if self.action == "exact":
+            return self.action
+        return self.action[7:-2] if self.action.startswith("order('") else ""
+
+
+KEYS: tuple[Key, ...] = (
+    Key("move.up", "k,up", "k ↑", "move('up')", "Up", "Up one line", Group.MOVE, palette=False),
+    Key("move.down", "j,down", "j ↓", "move('down')", "Down", "Down one line", Group.MOVE, palette=False),
+    Key(
+        "move.left",
+        "h,left",
+        "h ←",
+        "move('left')",
+        "Left",
+        "Fold the route, or scroll left",
+        Group.MOVE,
+        palette=False,
+    ),
+    Key(
+        "move.right",
+        "l,right",
+        "l →",
+        "move('right')",
+        "Right",
+        "Unfold the route, or scroll right",
+        Group.MOVE,
+        palette=False,
+    ),
+    Key(
+        "move.page_up",
+        "pageup,ctrl+b",
+        "PgUp",
+        "move('page_up')",
+        "Page up",
+        "Up one page",
+        Group.MOVE,
+        palette=False,
+    ),
+    Key(
+        "move.page_down",
+        "pagedown,ctrl+f",
+        "PgDn",
+        "move('page_down')",
+        "Page down",
+        "Down one page",
+        Group.MOVE,
+        palette=False,
+    ),
+    Key("move.top", "g,home", "g Home", "move('top')", "Top", "To the first line", Group.MOVE, palette=False),
+    Key(
+        "move.bottom",
+        "G,end",
+        "G End",
+        "move('bottom')",
+        "End",
+        "To the last line; logs follow again",
+        Group.MOVE,
+        palette=False,
+    ),
+    Key("pane.next", "tab", "Tab", "next_pane(1)", "Next pane", "To the next pane", Group.MOVE),
+    Key(
+        "pane.previous",
+        "shift+tab",
+        "⇧Tab",
+        "next_pane(-1)",
+        "Previous pane",
+        "To the pane before",
+        Group.MOVE,
+    ),
+    Key(
+        "pane.routes", "1", "1", "pane('routes')", "Routes", "To the table of routes and workers", Group.MOVE
+    ),
+    Key("pane.detail", "2", "2", "pane('detail')", "Detail", "To the detail of the selection", Group.MOVE),
+    Key("pane.logs", "3", "3", "pane('logs')", "Logs", "To the logs of the selection", Group.MOVE),
+    Key("open", "enter", "Enter", "open", "Open", "Fold a route, open the detail of a worker", Group.MOVE, 8),
+    Key("fold", "space", "Space", "fold", "Fold", "Fold or unfold the route", Group.MOVE),
+    Key("zoom", "z", "z", "zoom", "Zoom", "The focused pane alone, and back", Group.MOVE, 9),
+    Key(
+        "back",
+        "escape",
+        "Esc",
+        "back",
+        "Back",
+        "Back: out of a zoom, then to the routes",
+        Group.MOVE,
+        palette=False,
+    ),
+    Key(
+        "add",
+        "plus,equals_sign",
+        "+",
+        "order('add')",
+        "Add",
+        "Add a worker to the route (also =)",
+        Group.SCALE,
+        1,
+    ),
+    Key(
+        "drain-one",
+        "minus",
+        "-",
+        "order('drain_one')",
+        "Drain",
+        "Drain the highest worker of the route",
+        Group.SCALE,
+        2,
+    ),
+    Key("exact", "S", "S", "exact", "Set", "Set the exact number of workers of the route", Group.SCALE, 12),
+    Key(
+        "start",
+        "s",
+        "s",
+        "order('start')",
+        "Start",
+        "Start a stopped, failed or waiting worker now",
+        Group.WORKERS,
+        13,
+    ),
+    Key(
+        "drain",
+        "x",
+        "x",
+        "order('drain')",
+        "Drain this",
+        "Drain this worker and take it away",
+        Group.WORKERS,
+        14,
+    ),
+    Key(
+        "kill",
+        "X",
+        "X",
+        "order('kill')",
+        "Kill",
+        "Kill this worker (SIGKILL); it comes back",
+        Group.WORKERS,
+        3,
+    ),
+    Key(
+        "restart",
+        "r",
+        "r",
+        "order('restart')",
+        "Restart",
+        "Drain this worker and start it again",
+        Group.WORKERS,
+        5,
+    ),
+    Key(
+        "rolling",
+        "R",
+        "R",
+        "order('rolling')",
+        "Rolling",
+        "Restart the workers of the route one by one",
+        Group.WORKERS,
+        15,
+    ),
+    Key("pause", "p", "p", "order('pause')", "Pause", "Pause the route, or let it go on", Group.WORKERS, 6),
+    Key(
+        "filter",
+        "slash",
+        "/",
+        "filter",
+        "Filter",
+        "Only lines that match (regex; ! inverts)",
+        Group.LOGS,
+        7,
+    ),
+    Key("level", "L", "L", "level", "Level", "Lowest level shown: all, info, warning, error", Group.LOGS, 10),
+    Key("follow", "f", "f", "follow", "Follow", "Follow the end of the logs, or pause", Group.LOGS, 8),
+    Key("wrap", "w", "w", "wrap", "Wrap", "Wrap long lines", Group.LOGS, 16),
+    Key("clear", "c", "c", "clear", "Clear", "Clear the view; nothing is lost from the log", Group.LOGS),
+    Key(
+        "palette",
+        "ctrl+p,colon",
+        ":",
+        "app.command_palette",
+        "Commands",
+        "Everything by name (also Ctrl-P)",
+        Group.PROGRAM,
+        11,
+        palette=False,
+    ),
+    Key("help", "question_mark", "?", "help", "Help", "All keys", Group.PROGRAM, -2),
+    Key(
+        "quit",
+        "q,ctrl+c",
+        "q",
+        "quit",
+        "Quit",
+        "Drain all workers and leave (also Ctrl-C)",
+        Group.PROGRAM,
+        -1,
+    ),
+    Key("quit-now", "Q", "Q", "quit_now", "Quit now", "Kill all workers and leave at once", Group.PROGRAM),
+)
+
+KEY_BY_ID = {key.id: key for key in KEYS}
+
+
+def bindings() -> list[BindingType]:
+    """Textual bindings of the whole table."""
+    return [
+        Binding(key.keys, key.action, key.label, tooltip=key.help, id=key.id, show=key.footer != 0)
+        for key in KEYS
+    ]

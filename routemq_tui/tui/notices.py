@@ -1,0 +1,48 @@
+"""Which notices of the engine become toasts: each once, never so many that they cover the screen. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, cast
+
+from routemq_tui.engine.snapshot import Notice, Snapshot
+
+Severity = Literal["information", "warning", "error"]
+FRESH = 10.0
+"""Seconds: at the start, older notices are no news any more."""
+AT_ONCE = 3
+SECONDS = {"information": 3.0, "warning": 5.0, "error": 8.0}
+
+
+class Toast(NamedTuple):
+    text: str
+    severity: Severity
+    seconds: float
+
+
+class Toasts:
+    """Remembers the number of the last notice that was shown."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def take(self, snapshot: Snapshot) -> list[Toast]:
+        """The toasts for what is new; the last of many, and how many more there were."""
+        new = [notice for notice in snapshot.notices if self._is_new(notice, snapshot.time)]
+        if snapshot.notices:
+            self._last = max(self._last or 0, snapshot.notices[-1].number)
+        elif self._last is None:
+            self._last = 0
+        toasts = [_toast(notice) for notice in new[-AT_ONCE:]]
+        if len(new) > AT_ONCE:
+            toasts[0] = Toast(f"{len(new) - AT_ONCE + 1} more events: see the logs", "warning", 5.0)
+        return toasts
+
+    def _is_new(self, notice: Notice, now: float) -> bool:
+        if self._last is None:
+            return now - notice.time <= FRESH
+        return notice.number > self._last
+
+
+def _toast(notice: Notice) -> Toast:
+    severity = notice.severity if notice.severity in SECONDS else "information"
+    return Toast(notice.text, cast(Severity, severity), SECONDS[severity])

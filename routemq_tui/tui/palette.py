@@ -1,0 +1,62 @@
+"""The palette: every key of the table by name, every row to go to, and the themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from routemq_tui.tui.keys import KEYS
+from routemq_tui.tui.screens.main import MainScreen
+from routemq_tui.tui.theme import THEMES
+
+IN_HELP = 0.05
+"""The score of an entry that has the query only in its explanation: after all others."""
+
+
+class Entry(NamedTuple):
+    name: str
+    help: str
+    run: Callable[[], None]
+
+
+class KeyCommands(Provider):
+    async def discover(self) -> Hits:
+        for entry in self._entries():
+            yield DiscoveryHit(entry.name, entry.run, help=entry.help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for entry in [*self._entries(), *self._places()]:
+            score = matcher.match(entry.name) or (IN_HELP if query.lower() in entry.help.lower() else 0)
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.name), entry.run, help=entry.help)
+
+    def _entries(self) -> Iterator[Entry]:
+        screen = cast(MainScreen, self.screen)
+        for key in KEYS:
+            if key.palette:
+                refusal = screen.refusal(key)
+                words = f"Not now: {refusal}" if refusal else key.help
+                name = f"{key.label}  ({screen.display_of(key)})"
+                yield Entry(_plain(name), _plain(words), partial(screen.press_key, key))
+        for theme in THEMES:
+            word = "dark" if theme.dark else "light"
+            yield Entry(
+                f"Theme: {word}", f"Colours for a {word} terminal", partial(self._set_theme, theme.name)
+            )
+
+    def _places(self) -> Iterator[Entry]:
+        screen = cast(MainScreen, self.screen)
+        for row in screen.all_rows():
+            yield Entry(_plain(f"Go to {row.key.label}"), "Select it", partial(screen.select, row.key))
+
+    def _set_theme(self, name: str) -> None:
+        self.app.theme = name
+
+
+def _plain(text: str) -> str:
+    """Text for a place that reads markup."""
+    return text.replace("[", "\\[")

@@ -1,0 +1,108 @@
+"""All keys, from the table of keys, in as many columns as fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from routemq_tui.tui.columns import clip
+from routemq_tui.tui.keys import KEYS, Group, Key
+from routemq_tui.tui.tones import Fragment, Tone
+from routemq_tui.tui.widgets.lines import Line, ScrolledLines
+
+KEY_WIDTH = 8
+COLUMN = 57
+LEGEND = (
+    ("rst", "restarts of the worker"),
+    ("flight", "messages in flight, of the window for them"),
+    ("share", "part of the route; of all, for a route"),
+)
+
+
+class Help(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,ctrl+c", "dismiss", "Close", id="help.close"),
+        Binding("j,down", "move('down')", show=False),
+        Binding("k,up", "move('up')", show=False),
+        Binding("pagedown,space", "move('page_down')", show=False),
+        Binding("pageup", "move('page_up')", show=False),
+        Binding("g,home", "move('top')", show=False),
+        Binding("G,end", "move('bottom')", show=False),
+    ]
+
+    def __init__(self, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> None:
+        super().__init__()
+        self._refusal, self._display = refusal, display
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="help"):
+            yield Static("Keys", classes="dialog-title")
+            yield ScrolledLines(id="help-lines")
+            yield Static("Esc closes · j k scroll · dim keys cannot be used now", classes="dialog-hint")
+
+    def on_mount(self) -> None:
+        self.query_one(ScrolledLines).show(lambda width: help_lines(width, self._refusal, self._display))
+
+    def action_move(self, motion: str) -> None:
+        self.query_one(ScrolledLines).move(motion)
+
+
+def help_lines(width: int, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> list[Line]:
+    """Groups below each other, in two columns where there is room."""
+    blocks = [_block(group, refusal, display) for group in Group] + [_legend()]
+    if width < 2 * COLUMN:
+        return [line for block in blocks for line in [*_cut(block, width), []]]
+    left, right = blocks[:1] + blocks[4:], blocks[1:4]
+    half = width // 2
+    sides = [[line for block in side for line in [*_cut(block, half), []]] for side in (left, right)]
+    rows = max(len(side) for side in sides)
+    return [_beside(_at(sides[0], row), _at(sides[1], row), half) for row in range(rows)]
+
+
+def _block(group: Group, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> list[Line]:
+    lines: list[Line] = [[Fragment(f" {group}", Tone.TITLE)]]
+    for key in KEYS:
+        if key.group is group:
+            possible = not refusal(key)
+            lines.append(
+                [
+                    Fragment(f"  {display(key):<{KEY_WIDTH}}", Tone.KEY if possible else Tone.MUTED),
+                    Fragment(key.help, Tone.TEXT if possible else Tone.MUTED),
+                ]
+            )
+    return lines
+
+
+def _legend() -> list[Line]:
+    heading: Line = [Fragment(" Columns", Tone.TITLE)]
+    return [
+        heading,
+        *([Fragment(f"  {word:<{KEY_WIDTH}}", Tone.ACCENT), Fragment(text)] for word, text in LEGEND),
+    ]
+
+
+def _cut(block: list[Line], width: int) -> list[Line]:
+    return [
+        [
+            *line[:-1],
+            Fragment(
+                clip(line[-1].text, width - 1 - sum(len(part.text) for part in line[:-1])), line[-1].tone
+            ),
+        ]
+        for line in block
+    ]
+
+
+def _at(lines: list[Line], index: int) -> Line:
+    return lines[index] if index < len(lines) else ()
+
+
+def _beside(left: Line, right: Line, width: int) -> Line:
+    used = sum(len(part.text) for part in left)
+    return [*left, Fragment(" " * max(0, width - used)), *right]

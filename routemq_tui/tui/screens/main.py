@@ -1,0 +1,365 @@
+"""The main screen: places the panes, hands them the snapshot, and turns keys into commands.
+
+Once a tick it asks the engine for its newest snapshot and the log view for new lines; nothing else polls.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.port import EnginePort
+from routemq_tui.engine.snapshot import EngineState, Snapshot
+from routemq_tui.errors import ExitCode
+from routemq_tui.tui.keys import KEY_BY_ID, KEYS, Key, bindings
+from routemq_tui.tui.log_buffer import LogFilter
+from routemq_tui.tui.notices import Toast, Toasts
+from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact, unanswered_loss
+from routemq_tui.tui.rows import Row, RowKey, visible_rows
+from routemq_tui.tui.screens.confirm import Confirm
+from routemq_tui.tui.screens.help import Help
+from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.screens.stopping import Stopping
+from routemq_tui.tui.widgets.detail import Detail, DetailHeading
+from routemq_tui.tui.widgets.header import Header
+from routemq_tui.tui.widgets.key_bar import KeyBar
+from routemq_tui.tui.widgets.lines import Motion
+from routemq_tui.tui.widgets.log_strip import LogStrip
+from routemq_tui.tui.widgets.log_view import LogView
+from routemq_tui.tui.widgets.route_table import RouteTable, TableHeading
+
+PANES = ("routes", "detail", "logs")
+LEVELS = (0, 20, 30, 40)
+FILTER_HINT = "Enter shows lines that match · !text those that do not · empty shows all · Esc leaves it"
+
+
+class MainScreen(Screen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings()
+    AUTO_FOCUS = "#routes-table"
+
+    snapshot: reactive[Snapshot | None] = reactive(None, repaint=False)
+
+    def __init__(self, engine: EnginePort, tick: float | None) -> None:
+        super().__init__()
+        self._engine, self._tick = engine, tick
+        self._zoomed = ""
+        self._toasts = Toasts()
+        self._stopping: Stopping | None = None
+        self._displays: dict[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Header(id="header")
+        with Horizontal(id="body"):
+            with Vertical(id="routes", classes="pane"):
+                yield TableHeading(id="routes-heading", classes="heading")
+                yield RouteTable(id="routes-table")
+            with Vertical(id="detail", classes="pane"):
+                yield DetailHeading(id="detail-heading", classes="heading")
+                yield Detail(id="detail-lines")
+        with Vertical(id="logs", classes="pane"):
+            yield LogStrip(id="logs-strip", classes="heading")
+            yield LogView(self._engine.logs, id="logs-view")
+        yield KeyBar(id="keys")
+        yield Static("routemq needs more room:\nat least 60 columns and 15 lines.", id="too-small")
+
+    def on_mount(self) -> None:
+        self.table = self.query_one(RouteTable)
+        self.logs = self.query_one(LogView)
+        self.bindings_updated_signal.subscribe(self, lambda _: self._show_keys())
+        self.tick()
+        if self._tick is not None:
+            self.set_interval(self._tick, self.tick)
+
+    # Once a tick
+
+    def tick(self) -> None:
+        """Take what the engine has that is new."""
+        with self.app.batch_update():
+            self.snapshot = self._engine.snapshot()
+            self.logs.pull()
+
+    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
+        if snapshot is None:
+            return
+        self.query_one(Header).show_snapshot(snapshot)
+        self.table.show_snapshot(snapshot)
+        for toast in self._toasts.take(snapshot):
+            self._show_toast(toast)
+        if snapshot.state is EngineState.STOPPED:
+            self.app.exit(ExitCode.OK)
+        elif snapshot.state is EngineState.STOPPING:
+            self._show_stopping()
+        if self._stopping is not None:
+            self._stopping.show_snapshot(snapshot)
+
+    def _show_toast(self, toast: Toast) -> None:
+        self.app.notify(toast.text, severity=toast.severity, timeout=toast.seconds, markup=False)
+
+    @on(RouteTable.Selected)
+    def _on_selected(self) -> None:
+        row = self.table.row
+        self.query_one(DetailHeading).show_row(row)
+        self.query_one(Detail).show_row(row)
+        self.logs.show_row(row)
+        self._show_strip()
+        self._show_keys()
+
+    @on(LogView.Changed)
+    def _show_strip(self) -> None:
+        self.query_one(LogStrip).show_status(self.logs.status, self.table.row)
+
+    def _show_keys(self) -> None:
+        if self._displays == {}:
+            self._displays = self._key_displays()
+        self.query_one(KeyBar).show_keys(lambda key: not self.refusal(key), self.display_of)
+
+    # Keys
+
+    def display_of(self, key: Key) -> str:
+        """The key as it is bound now."""
+        return self._displays.get(key.id, key.shown)
+
+    def _key_displays(self) -> dict[str, str]:
+        """What to show for keys that were given another one by `set_keymap`."""
+        bound: dict[str, list[str]] = {}
+        for active in self.active_bindings.values():
+            if active.binding.id:
+                bound.setdefault(active.binding.id, []).append(self.app.get_key_display(active.binding))
+        return {
+            key.id: " ".join(bound[key.id])
+            for key in KEYS
+            if key.id in bound and set(bound[key.id]) != self._usual(key)
+        }
+
+    def _usual(self, key: Key) -> set[str]:
+        usual = Binding.make_bindings([Binding(key.keys, key.action)])
+        return {self.app.get_key_display(binding) for binding in usual}
+
+    def refusal(self, key: Key) -> str:
+        """Why a key cannot do its work now; empty when it can."""
+        if key.order:
+            planned = plan(key.order, self.table.row)
+            return planned.reason if isinstance(planned, Refused) else ""
+        if key.action in ("open", "fold") and self.table.row is None:
+            return "There is no route yet: put one in routemq.toml"
+        return ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """None (dim) for an order that cannot be given now."""
+        if action == "order" or action == "exact":
+            name = str(parameters[0]) if parameters else action
+            return None if isinstance(plan(name, self.table.row), Refused) else True
+        return True
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that is dim says why; the others never come here before their action."""
+        active = self.active_bindings.get(event.key)
+        if active is not None and not active.enabled and active.binding.id in KEY_BY_ID:
+            event.stop()
+            self._refuse(self.refusal(KEY_BY_ID[active.binding.id]))
+
+    def press_key(self, key: Key) -> None:
+        """Do what the key does, from the palette or the bottom line."""
+        refusal = self.refusal(key)
+        if refusal:
+            self._refuse(refusal)
+        else:
+            self.call_later(self.run_action, key.action)
+
+    @on(KeyBar.Pressed)
+    def _on_key_bar(self, event: KeyBar.Pressed) -> None:
+        self.press_key(event.key)
+
+    def _refuse(self, reason: str) -> None:
+        self._show_toast(Toast(reason, "warning", 4.0))
+
+    # Orders to the engine
+
+    def action_order(self, name: str) -> None:
+        self._give(plan(name, self.table.row), KEYS_BY_ORDER[name].label)
+
+    def action_exact(self) -> None:
+        row = self.table.row
+        if row is None or row.route is None:
+            return
+        route = row.route
+        hint = f"0 to {route.max_workers} · now {route.desired} · Enter sets it · Esc leaves it"
+        prompt = Prompt(f"Workers of {route.name}:", hint, partial(count_problem, route))
+        self.app.push_screen(prompt, self._set_exact)
+
+    def _set_exact(self, text: str | None) -> None:
+        if text:
+            self._give(plan_exact(self.table.row, int(text)), f"Set {int(text)}")
+
+    def _give(self, order: Order | Refused, yes: str) -> None:
+        if isinstance(order, Refused):
+            self._refuse(order.reason)
+        elif order.question:
+            self.app.push_screen(
+                Confirm(order.question, order.loss, f"Yes, {yes.lower()}"),
+                lambda answer: self._send(order) if answer else None,
+            )
+        else:
+            self._send(order)
+
+    def _send(self, order: Order) -> None:
+        for command in order.commands:
+            self._engine.send(command)
+
+    def action_quit(self) -> None:
+        self._engine.send(Stop())
+        self._show_stopping()
+
+    def action_quit_now(self) -> None:
+        loss = unanswered_loss(self.snapshot) if self.snapshot is not None else ""
+        if loss:
+            confirm = Confirm("Kill all workers and leave?", loss, "Yes, leave now")
+            self.app.push_screen(confirm, lambda answer: self._stop_now() if answer else None)
+        else:
+            self._stop_now()
+
+    def _stop_now(self) -> None:
+        self._show_stopping()
+        if self._stopping is not None:
+            self._stopping.action_force()
+
+    def _show_stopping(self) -> None:
+        if self._stopping is None and self.snapshot is not None:
+            self._stopping = Stopping(self.snapshot, lambda: self._engine.send(Stop(force=True)))
+            self.app.push_screen(self._stopping)
+
+    # Panes
+
+    def action_move(self, motion: str) -> None:
+        focused = self.focused
+        pane = focused if isinstance(focused, RouteTable | LogView | Detail) else self.table
+        cast(Motion, pane).move(motion)
+
+    def action_next_pane(self, step: int) -> None:
+        panes = [name for name in PANES if self._pane(name).display and self._is_shown(name)]
+        here = self._pane_of_focus()
+        place = panes.index(here) if here in panes else 0
+        self._focus(panes[(place + step) % len(panes)])
+
+    def action_pane(self, name: str) -> None:
+        """To a pane; one that has no place on a narrow screen takes all of it."""
+        if self._zoomed and self._zoomed != name:
+            self._zoom("")
+        if not self._is_shown(name):
+            self._zoom(name)
+        self._focus(name)
+
+    def action_open(self) -> None:
+        row = self.table.row
+        if self.focused is not self.table or row is None:
+            return
+        if row.worker is not None:
+            self._zoom("detail")
+            self._focus("detail")
+        else:
+            self.table.toggle_fold()
+
+    @on(RouteTable.Opened)
+    def _on_opened(self) -> None:
+        self.action_open()
+
+    def action_fold(self) -> None:
+        self.table.toggle_fold()
+
+    def action_zoom(self) -> None:
+        if self._zoomed:
+            self.action_back()
+            return
+        name = self._pane_of_focus()
+        if name == "routes" and self.has_class("-narrow"):
+            name = "detail"
+        self._zoom(name)
+        self._focus(name)
+
+    def action_back(self) -> None:
+        """Out of a zoom, then to the routes, then without a filter."""
+        if self._zoomed:
+            was = self._zoomed
+            self._zoom("")
+            self._focus(was if self._is_shown(was) else "routes")
+        elif self._pane_of_focus() != "routes":
+            self._focus("routes")
+        elif self.logs.filter.text:
+            self.logs.set_filter(LogFilter().with_level(self.logs.filter.level))
+
+    def select(self, key: RowKey) -> None:
+        self.table.select(key)
+        self._focus("routes")
+
+    def all_rows(self) -> list[Row]:
+        return visible_rows(self.snapshot) if self.snapshot is not None else []
+
+    def _zoom(self, name: str) -> None:
+        self._zoomed = name
+        for pane in PANES:
+            self.set_class(pane == name, f"-zoom-{pane}")
+
+    def _is_shown(self, name: str) -> bool:
+        if self._zoomed:
+            return name == self._zoomed
+        return name != "detail" or not self.has_class("-narrow")
+
+    def _pane(self, name: str) -> Widget:
+        return self.query_one(f"#{name}")
+
+    def _pane_of_focus(self) -> str:
+        focused = self.focused
+        return focused.id.partition("-")[0] if focused is not None and focused.id else "routes"
+
+    def _focus(self, name: str) -> None:
+        target = {"routes": "#routes-table", "detail": "#detail-lines", "logs": "#logs-view"}[name]
+        # At once, not after the next drawing: the next key may have been pressed already.
+        self.set_focus(self.query_one(target))
+
+    # Logs
+
+    def action_filter(self) -> None:
+        prompt = Prompt("Filter:", FILTER_HINT, filter_problem, self.logs.filter.text)
+        self.app.push_screen(prompt, self._set_filter)
+
+    def _set_filter(self, text: str | None) -> None:
+        if text is not None:
+            self.logs.set_filter(LogFilter.parse(text, self.logs.filter.level))
+
+    def action_level(self) -> None:
+        now = LEVELS.index(self.logs.filter.level)
+        self.logs.set_filter(self.logs.filter.with_level(LEVELS[(now + 1) % len(LEVELS)]))
+
+    def action_follow(self) -> None:
+        self.logs.toggle_follow()
+
+    def action_wrap(self) -> None:
+        self.logs.toggle_wrap()
+
+    def action_clear(self) -> None:
+        self.logs.clear()
+
+    def action_help(self) -> None:
+        self.app.push_screen(Help(self.refusal, self.display_of))
+
+
+KEYS_BY_ORDER = {key.order: key for key in KEYS if key.order}
+
+
+def filter_problem(text: str) -> str:
+    """What is wrong with a filter; empty when nothing is."""
+    try:
+        LogFilter.parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,63 @@
+"""What is still going on while the engine drains, until it says that it has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from routemq_tui.engine.snapshot import Snapshot
+from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.orders import unanswered_loss
+
+GONE = frozenset({WorkerState.STOPPED, WorkerState.FAILED, WorkerState.BACKOFF, WorkerState.KILLED})
+
+
+class Stopping(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("Q,ctrl+c", "force", "Kill them now", id="stopping.force"),
+    ]
+
+    def __init__(self, snapshot: Snapshot, force: Callable[[], None]) -> None:
+        super().__init__()
+        self._snapshot, self._force, self._forced = snapshot, force, False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(id="stopping-title", classes="dialog-title", markup=False)
+            yield Static(id="stopping-text", markup=False)
+
+    def on_mount(self) -> None:
+        self.show_snapshot(self._snapshot)
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        if not self.query(Static):
+            return
+        title, text = stopping_words(snapshot, self._forced)
+        self.query_one("#stopping-title", Static).update(title)
+        self.query_one("#stopping-text", Static).update(text)
+
+    def action_force(self) -> None:
+        self._forced = True
+        self._force()
+        self.show_snapshot(self._snapshot)
+
+
+def stopping_words(snapshot: Snapshot, forced: bool) -> tuple[str, str]:
+    workers = [worker for route in snapshot.routes for worker in route.workers]
+    left = [worker for worker in workers if worker.state not in GONE]
+    held = sum(worker.metrics.in_flight for worker in left)
+    if forced:
+        return (
+            "Killing all workers",
+            "Messages that were not acknowledged stay with the broker (QoS 1 and 2).",
+        )
+    title = f"Stopping: draining {len(left)} of {len(workers)} workers"
+    loss = unanswered_loss(snapshot)
+    return title, f"{held} messages left to finish.\nPress Q to kill them now.\n{loss}".rstrip()

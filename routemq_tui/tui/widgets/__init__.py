@@ -1,0 +1,1 @@
+"""The panes of the main screen; each draws plain values line by line."""

@@ -1,0 +1,236 @@
+"""The detail of the selected row: figures over time with the marks of what was done, then the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from routemq_tui.engine.snapshot import Mark, RouteSnapshot, WorkerSnapshot
+from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.columns import SILENT, reason_of, state_cell
+from routemq_tui.tui.rows import Row
+from routemq_tui.tui.sparkline import fit, mark_line, sparkline
+from routemq_tui.tui.tones import Fragment, Tone, error_tone
+from routemq_tui.tui.widgets.lines import Line, Lines, ScrolledLines, clipped
+from routemq_tui.units import (
+    format_age,
+    format_bytes,
+    format_count,
+    format_percent,
+    format_rate,
+    format_seconds,
+)
+
+LABEL = 12
+"""Width of the labels at the left."""
+VALUE = 8
+"""Width of the value at the right of a sparkline."""
+MARKS_SHOWN = 3
+TALL = 26
+"""From this height on the sparklines are two lines high."""
+
+
+class DetailHeading(Lines):
+    def show_row(self, row: Row | None) -> None:
+        name = "nothing selected" if row is None else row.key.label
+        label = Fragment(" Detail ", Tone.MUTED)
+        self.show(lambda width: [clipped([label, Fragment(name, Tone.TITLE)], width - 1)])
+
+
+class Detail(ScrolledLines):
+    def show_row(self, row: Row | None) -> None:
+        self.show(lambda width: [] if row is None else detail_lines(row, width, self.size.height >= TALL))
+
+
+def detail_lines(row: Row, width: int, tall: bool = False) -> list[Line]:
+    """All lines of the detail for a width; `tall` draws the sparklines two lines high."""
+    state = state_cell(row)
+    lines: list[Line] = [[Fragment(f" {state.text}", state.tone), *_since(row)]]
+    reason = reason_of(row)
+    if reason is not None:
+        lines += [[Fragment(text, reason.tone)] for text in _folded(reason.text, width)]
+    lines.append([])
+    lines += spark_lines(row, width, 2 if tall else 1)
+    lines.append([])
+    if row.worker is not None and row.route is not None:
+        facts = worker_facts(row.worker, row.route)
+    elif row.route is not None:
+        facts = route_facts(row.route)
+    else:
+        facts = engine_facts(row)
+    lines += [fact for label, value, tone in facts for fact in _fact(label, value, tone, width)]
+    return [clipped(line, width) for line in lines]
+
+
+def spark_lines(row: Row, width: int, height: int) -> list[Line]:
+    """Rate, errors, p95 and CPU of the last minute, each with its value of now, and the marks."""
+    history, metrics = row.history, row.metrics
+    cpu = "-" if metrics.cpu_percent is None else f"{metrics.cpu_percent:.0f}%"
+    series: tuple[tuple[str, Sequence[float], str, Tone, float | None], ...] = (
+        ("msg/s", history.rate, format_rate(metrics.rate), Tone.ACCENT, None),
+        (
+            "errors",
+            history.error_rate,
+            format_percent(metrics.error_rate),
+            error_tone(metrics.error_rate),
+            None,
+        ),
+        ("p95", history.p95, format_seconds(metrics.p95), Tone.TITLE, None),
+        ("cpu", history.cpu_percent, cpu, Tone.OK, None),
+    )
+    room = max(1, width - LABEL - VALUE - 1)
+    lines: list[Line] = []
+    for label, values, value, tone, top in series:
+        drawn = sparkline(values, min(60, room), height, top)
+        for index, text in enumerate(drawn):
+            last = index == len(drawn) - 1
+            lines.append(
+                [
+                    Fragment(f" {label if last else '':<{LABEL - 1}}", Tone.MUTED),
+                    Fragment(text, Tone.BAD if label == "errors" else tone),
+                    Fragment(f"{value if last else '':>{VALUE}}", Tone.STRONG),
+                ]
+            )
+    points = len(history.rate)
+    marks = mark_line(history.marks, row.snapshot.time, points, len(fit(history.rate, min(60, room))))
+    if marks.strip():
+        lines.append([Fragment(" " * LABEL), Fragment(marks.rjust(min(60, room)), Tone.WARN)])
+    lines += _marks_in_words(history.marks, row.snapshot.time)
+    return lines
+
+
+def _marks_in_words(marks: Sequence[Mark], now: float) -> list[Line]:
+    return [
+        [
+            Fragment(f" {'▲':>{LABEL - 2}} ", Tone.WARN),
+            Fragment(f"{format_age(max(0.0, now - mark.time)):>5} ago  ", Tone.MUTED),
+            Fragment(mark.label),
+        ]
+        for mark in marks[-MARKS_SHOWN:]
+    ]
+
+
+Fact = tuple[str, str, Tone]
+
+
+def worker_facts(worker: WorkerSnapshot, route: RouteSnapshot) -> list[Fact]:
+    metrics = worker.metrics
+    full = bool(worker.window) and metrics.in_flight >= worker.window
+    held = f"{metrics.in_flight} of {worker.window}{'  window full' if full else ''}"
+    link = "connected" if worker.connected else "not connected"
+    facts: list[Fact] = [
+        ("in flight", held, Tone.WARN if full else Tone.TEXT),
+        ("busy", format_percent(worker.metrics.utilisation), Tone.TEXT),
+        ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
+        ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
+        ("pid", "-" if worker.pid is None else str(worker.pid), Tone.TEXT),
+        ("memory", format_bytes(metrics.rss_bytes), Tone.TEXT),
+        ("broker", link, Tone.TEXT if worker.connected else Tone.WARN),
+        ("client id", worker.client_id, Tone.TEXT),
+        ("subscribed", route.subscription, Tone.TEXT),
+        ("restarts", str(worker.restarts), Tone.WARN if worker.restarts else Tone.TEXT),
+    ]
+    if worker.current_topic:
+        since = "" if worker.current_for is None else f" for {format_seconds(worker.current_for)}"
+        facts.insert(1, ("handling", worker.current_topic + since, Tone.TEXT))
+    facts += _unusual(metrics.duplicates, metrics.dead_lettered, metrics.dropped, metrics.log_dropped)
+    trouble: list[Fact] = []
+    if worker.last_exit:
+        trouble.append(("last exit", worker.last_exit, Tone.WARN))
+    if worker.last_error:
+        trouble.append(("last error", worker.last_error, Tone.BAD))
+    # Why it is down comes first; of a worker that runs again it is history.
+    return trouble + facts if worker.state in SILENT else facts + trouble
+
+
+def route_facts(route: RouteSnapshot) -> list[Fact]:
+    metrics = route.metrics
+    sharing = "shared" if route.shared else "not shared, one worker"
+    facts: list[Fact] = [
+        ("topic", route.topic, Tone.TEXT),
+        ("subscribed", route.subscription, Tone.TEXT),
+        ("handler", route.handler, Tone.TEXT),
+        ("delivery", f"QoS {route.qos}, {sharing}", Tone.TEXT),
+        ("workers", f"{route.running} of {route.desired} run, at most {route.max_workers}", Tone.TEXT),
+        ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
+        ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
+        ("in flight", str(metrics.in_flight), Tone.TEXT),
+        ("busy", format_percent(metrics.utilisation), Tone.TEXT),
+    ]
+    facts += _unusual(metrics.duplicates, metrics.dead_lettered, metrics.dropped, metrics.log_dropped)
+    for worker in route.workers:
+        why = worker.last_error or worker.reason
+        if worker.state in (WorkerState.FAILED, WorkerState.BACKOFF) and why:
+            facts.append((worker.name.rpartition("/")[2].rjust(3), why, Tone.BAD))
+    return facts
+
+
+def engine_facts(row: Row) -> list[Fact]:
+    snapshot, metrics = row.snapshot, row.metrics
+    broker = snapshot.broker
+    version = f" {broker.version}" if broker.version else ""
+    facts: list[Fact] = [
+        ("group", snapshot.group, Tone.TEXT),
+        ("node", snapshot.node, Tone.TEXT),
+        ("broker", f"{broker.kind}{version} {broker.state}", Tone.TEXT),
+        ("address", broker.address, Tone.TEXT),
+        ("routes", str(len(snapshot.routes)), Tone.TEXT),
+        ("workers", f"{snapshot.running} of {snapshot.desired} run", Tone.TEXT),
+        ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
+        ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
+        ("memory", format_bytes(metrics.rss_bytes), Tone.TEXT),
+    ]
+    if broker.reason:
+        facts.insert(4, ("reason", broker.reason, Tone.BAD))
+    return facts + _unusual(metrics.duplicates, metrics.dead_lettered, metrics.dropped, metrics.log_dropped)
+
+
+def _unusual(duplicates: int, dead_lettered: int, dropped: int, log_dropped: int) -> list[Fact]:
+    """Counts worth a line only when there are any."""
+    named: tuple[tuple[str, int, Callable[[float], str]], ...] = (
+        ("repeated", duplicates, format_count),
+        ("dead", dead_lettered, format_count),
+        ("dropped", dropped, format_count),
+        ("log drops", log_dropped, format_count),
+    )
+    return [(label, text(count), Tone.WARN) for label, count, text in named if count]
+
+
+def _latency(p50: float | None, p95: float | None, p99: float | None) -> str:
+    return f"p50 {format_seconds(p50)}  p95 {format_seconds(p95)}  p99 {format_seconds(p99)}"
+
+
+def _counts(ok: int, failed: int, received: int) -> str:
+    return f"{format_count(ok)} ok  {format_count(failed)} failed  of {format_count(received)}"
+
+
+def _since(row: Row) -> list[Fragment]:
+    if row.worker is None or row.worker.uptime is None:
+        return []
+    return [Fragment(f"  up {format_age(row.worker.uptime)}", Tone.MUTED)]
+
+
+def _fact(label: str, value: str, tone: Tone, width: int) -> list[Line]:
+    """A label and its value, on as many lines as the value needs; at most four."""
+    pieces = _folded(value, width - LABEL)[:4]
+    first = Fragment(f" {label:<{LABEL - 1}}", Tone.MUTED)
+    return [
+        [first if index == 0 else Fragment(" " * LABEL), Fragment(piece.removeprefix(" "), tone)]
+        for index, piece in enumerate(pieces)
+    ]
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The text broken at spaces; a word that is too long after a slash, or anywhere; one cell of margin."""
+    room = max(4, width - 2)
+    lines = [""]
+    for word in text.split(" "):
+        while len(word) > room:
+            if lines[-1]:
+                lines.append("")
+            end = word.rfind("/", 1, room) + 1 or room
+            lines[-1], word = word[:end], word[end:]
+            lines.append("")
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return [f" {line}" for line in lines if line] or [" "]

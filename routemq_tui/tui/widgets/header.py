@@ -1,0 +1,80 @@
+"""The two lines at the top: who and how healthy; how much, how fast, how wrong."""
+
+from __future__ import annotations
+
+from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState, Snapshot
+from routemq_tui.tui.tones import BROKER_FACES, HEALTH_FACES, Fragment, Tone, error_tone
+from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
+from routemq_tui.units import format_count, format_percent, format_rate, format_seconds
+
+
+class Header(Lines):
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        self.show(lambda width: [identity_line(snapshot, width), figures_line(snapshot, width)])
+
+
+def identity_line(snapshot: Snapshot, width: int) -> Line:
+    """Group, node, broker; health at the right end. Shortened by whole parts before anything is cut."""
+    health = HEALTH_FACES[snapshot.health]
+    right = [Fragment(health.text, health.tone), Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)]
+    if snapshot.state is not EngineState.RUNNING:
+        right.insert(0, Fragment(f"{snapshot.state}  ", Tone.WARN))
+    name = [Fragment(" routemq", Tone.TITLE)]
+    group = [Fragment(snapshot.group, Tone.STRONG)]
+    node = [*group, Fragment(f"@{snapshot.node}", Tone.MUTED)]
+    broker = snapshot.broker
+    full, short = broker_parts(broker, version=True), broker_parts(broker, version=False)
+    variants = [(name, node, full), (name, node, short), (name, group, short), (name, short)]
+    for variant in variants:
+        left = joined(variant)
+        if length(left) + 1 + length(right) <= width:
+            break
+    return spread(left, right, width)
+
+
+def broker_parts(broker: BrokerSnapshot, version: bool) -> list[Fragment]:
+    face = BROKER_FACES[broker.state]
+    if broker.state is BrokerState.DOWN:
+        where = f" ({broker.address})" if version else ""
+        return [Fragment(f"{face.symbol} broker down: {broker.reason or broker.address}{where}", face.tone)]
+    parts = [Fragment(f"{face.symbol} ", face.tone), Fragment(f"{broker.kind} {broker.address}")]
+    if broker.state is BrokerState.STARTING:
+        parts.append(Fragment(" starting", face.tone))
+    if version and broker.version:
+        parts.append(Fragment(f" {broker.version}", Tone.MUTED))
+    return parts
+
+
+def figures_line(snapshot: Snapshot, width: int) -> Line:
+    """Figures of fixed width, so that none moves another; the last ones go first when there is no room."""
+    metrics = snapshot.metrics
+    cpu = "-" if metrics.cpu_percent is None else f"{metrics.cpu_percent:.0f}%"
+    workers = f"{snapshot.running}/{snapshot.desired}"
+    workers_tone = Tone.STRONG if snapshot.running >= snapshot.desired else Tone.WARN
+    figures: list[Line] = [
+        [Fragment(" workers ", Tone.MUTED), Fragment(f"{workers:<6}", workers_tone)],
+        [Fragment(f"{format_rate(metrics.rate):>5}", Tone.STRONG), Fragment(" msg/s", Tone.MUTED)],
+        [
+            Fragment("err ", Tone.MUTED),
+            Fragment(f"{format_percent(metrics.error_rate):>5}", error_tone(metrics.error_rate)),
+        ],
+        [Fragment("cpu ", Tone.MUTED), Fragment(f"{cpu:>5}")],
+        [Fragment("p95 ", Tone.MUTED), Fragment(f"{format_seconds(metrics.p95):>6}")],
+        [Fragment("in flight ", Tone.MUTED), Fragment(f"{format_count(metrics.in_flight):<5}")],
+        [Fragment("ok ", Tone.MUTED), Fragment(f"{format_count(metrics.ok):<6}")],
+        [Fragment("failed ", Tone.MUTED), Fragment(f"{format_count(metrics.failed):<6}")],
+        [Fragment("dead letters ", Tone.MUTED), Fragment(f"{format_count(metrics.dead_lettered):<6}")],
+    ]
+    right = drops(snapshot)
+    while len(figures) > 2 and length(joined(figures)) + 1 + length(right) > width:
+        figures.pop()
+    return spread(joined(figures), right, width)
+
+
+def drops(snapshot: Snapshot) -> list[Fragment]:
+    """What was lost on the way: loud only when something was."""
+    lost = snapshot.metrics.log_dropped
+    right = [Fragment(f"log drops {format_count(lost)} ", Tone.WARN if lost else Tone.MUTED)]
+    if snapshot.broker.dropped:
+        right.insert(0, Fragment(f"! broker dropped {format_count(snapshot.broker.dropped)}  ", Tone.BAD))
+    return right

@@ -1,0 +1,158 @@
+"""Drawing lines of fragments: what all panes share. A line is painted from tones, never from colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Protocol
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widget import Widget
+
+from routemq_tui.tui.columns import clip
+from routemq_tui.tui.tones import Fragment, Tone
+
+TONE_CLASSES = frozenset(f"tone--{tone}" for tone in Tone)
+Line = Sequence[Fragment]
+Draw = Callable[[int], Iterable[Line]]
+"""Lines for a width."""
+
+
+def nothing(width: int) -> Iterable[Line]:
+    return ()
+
+
+def visible_width(view: ScrollView) -> int:
+    """Cells of a line that are seen: `size` of a scroll view counts its scroll bar too."""
+    return view.scrollable_content_region.width
+
+
+def paint(widget: Widget, fragments: Iterable[Fragment], width: int, ground: Style | None = None) -> Strip:
+    """The fragments in exactly `width` cells, on the widget's own background or the given one."""
+    base = widget.rich_style if ground is None else widget.rich_style + ground
+    segments = [
+        Segment(text, base + widget.get_component_rich_style(f"tone--{tone}", partial=True))
+        for text, tone in fragments
+        if text
+    ]
+    return Strip(segments).adjust_cell_length(width, base)
+
+
+def length(fragments: Iterable[Fragment]) -> int:
+    return sum(cell_len(text) for text, _ in fragments)
+
+
+def joined(parts: Iterable[Line], separator: str = "  ") -> list[Fragment]:
+    """Parts one after the other, with a space between them."""
+    line: list[Fragment] = []
+    for part in parts:
+        if line and part:
+            line.append(Fragment(separator))
+        line.extend(part)
+    return line
+
+
+def clipped(fragments: Line, width: int) -> list[Fragment]:
+    """The fragments in at most `width` cells, with an ellipsis where they were cut."""
+    kept: list[Fragment] = []
+    left = width
+    for text, tone in fragments:
+        if cell_len(text) > left or (left == 0 and text):
+            if left:
+                kept.append(Fragment(clip(text, left), tone))
+            break
+        kept.append(Fragment(text, tone))
+        left -= cell_len(text)
+    return kept
+
+
+def spread(left: Line, right: Line, width: int) -> list[Fragment]:
+    """Left and right ends of a line; the right end is kept whole, the left one is cut for it."""
+    room = width - length(right) - 1
+    left = clipped(left, max(0, room))
+    gap = max(1, width - length(left) - length(right))
+    return clipped([*left, Fragment(" " * gap), *right], width)
+
+
+class Lines(Widget):
+    """A few lines that are drawn for the width there is; redrawn only when they differ."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._draw: Draw = nothing
+        self._lines: list[Line] = []
+
+    def show(self, draw: Draw) -> None:
+        """Show what `draw` gives for a width, now and after each resize."""
+        self._draw = draw
+        self._fill()
+
+    def on_resize(self) -> None:
+        self._fill()
+
+    def _fill(self) -> None:
+        new = list(self._draw(self.size.width))
+        if new != self._lines:
+            self._lines = new
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        line = self._lines[y] if y < len(self._lines) else ()
+        return paint(self, line, self.size.width)
+
+
+class Motion(Protocol):
+    """A pane that the moving keys move in."""
+
+    def move(self, motion: str) -> None:
+        """`up down left right page_up page_down top bottom`."""
+
+
+class ScrolledLines(ScrollView, inherit_bindings=False):
+    """Lines that may be longer than the pane is high."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
+    ALLOW_SELECT = False
+    ALLOW_MAXIMIZE = False
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, can_focus=True)
+        self._draw: Draw = nothing
+        self._lines: list[Line] = []
+
+    def show(self, draw: Draw) -> None:
+        """Show what `draw` gives for a width; costs nothing while the pane is hidden."""
+        self._draw = draw
+        if self.is_on_screen:
+            self._fill()
+
+    def on_resize(self) -> None:
+        self._fill()
+
+    def on_show(self) -> None:
+        self._fill()
+
+    def _fill(self) -> None:
+        new = list(self._draw(visible_width(self)))
+        if new != self._lines:
+            if len(new) != len(self._lines):
+                self.virtual_size = self.virtual_size.with_height(len(new))
+            self._lines = new
+            self.refresh()
+
+    def move(self, motion: str) -> None:
+        page = max(1, self.size.height - 1)
+        steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "left": 0, "right": 0}
+        target = {"top": 0, "bottom": self.max_scroll_y}.get(motion, self.scroll_y + steps.get(motion, 0))
+        self.scroll_to(y=target, animate=False, immediate=True)
+
+    def render_line(self, y: int) -> Strip:
+        index = y + self.scroll_offset.y
+        line = self._lines[index] if index < len(self._lines) else ()
+        return paint(self, line, visible_width(self))

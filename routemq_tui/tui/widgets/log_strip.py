@@ -1,0 +1,71 @@
+"""The line above the logs: whose they are and every state that decides what is seen. It hides none."""
+
+from __future__ import annotations
+
+from routemq_tui.tui.log_text import level_of
+from routemq_tui.tui.rows import Row
+from routemq_tui.tui.tones import Fragment, Tone
+from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
+from routemq_tui.tui.widgets.log_view import LogStatus
+from routemq_tui.units import format_count
+
+
+class LogStrip(Lines):
+    def show_status(self, status: LogStatus, row: Row | None) -> None:
+        dropped = row.metrics.log_dropped if row is not None else 0
+        self.show(lambda width: [strip_line(title_of(row), status, dropped, width)])
+
+
+def title_of(row: Row | None) -> str:
+    if row is None or row.route is None:
+        return "everything, engine and broker too"
+    if row.worker is not None:
+        return row.worker.name
+    count = len(row.route.workers)
+    return f"{row.route.name} ({'1 worker' if count == 1 else f'{count} workers'})"
+
+
+def strip_line(title: str, status: LogStatus, dropped: int, width: int) -> Line:
+    """States in the order of their weight; a narrow strip has shorter words, not fewer states."""
+    left = [Fragment(" Logs ", Tone.MUTED), Fragment(title, Tone.TITLE)]
+    states = state_parts(status, dropped, brief=False)
+    if length(joined(states)) + length(left) + 2 > width:
+        states = state_parts(status, dropped, brief=True)
+    right = joined(states)
+    if length(right) + len("Logs") + 2 > width:
+        right = joined(states, " ")
+    return spread(left, [*right, Fragment(" ")], width)
+
+
+def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
+    parts: list[Line] = []
+    if dropped:
+        words = f"{format_count(dropped)} dropped"
+        parts.append([Fragment(f"! {words}" if not brief else f"!{words}", Tone.WARN)])
+    if status.missed:
+        parts.append(
+            [
+                Fragment(
+                    f"! {status.missed} gone from the store" if not brief else f"!{status.missed} gone",
+                    Tone.WARN,
+                )
+            ]
+        )
+    if status.filter:
+        text = status.filter if len(status.filter) <= (12 if brief else 30) else status.filter[:11] + "…"
+        parts.append([Fragment(f"/{text}", Tone.ACCENT)])
+        if not brief:
+            parts.append([Fragment(f"{status.shown} of {status.held}", Tone.MUTED)])
+    level = "all" if not status.level else f"≥{level_of(status.level)[0].lower()}"
+    label = "" if brief and status.level else "level "
+    parts.append([Fragment(label, Tone.MUTED), Fragment(level, Tone.ACCENT if status.level else Tone.MUTED)])
+    if status.wrap:
+        parts.append([Fragment("wrap", Tone.MUTED)])
+    if status.shift:
+        parts.append([Fragment(f"→{status.shift}", Tone.ACCENT)])
+    if status.following:
+        parts.append([Fragment("● follow", Tone.OK)])
+    else:
+        new = f" +{status.new}{'' if brief else ' new'}" if status.new else ""
+        parts.append([Fragment(f"‖ paused{new}", Tone.WARN)])
+    return parts

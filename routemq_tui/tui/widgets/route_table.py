@@ -1,0 +1,186 @@
+"""The tree-table of routes and workers: a heading and a body that draws only the rows in sight.
+
+The selection is a key, not a place, so that it stays on its worker whatever comes and goes around it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from routemq_tui.engine.snapshot import Snapshot
+from routemq_tui.tui.columns import Layout
+from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, place_of, visible_rows
+from routemq_tui.tui.tones import Fragment, Tone
+from routemq_tui.tui.widgets.lines import TONE_CLASSES, Line, Lines, paint, visible_width
+
+EMPTY: tuple[Line, ...] = (
+    (Fragment("  No routes yet.", Tone.STRONG),),
+    (),
+    (
+        Fragment("  Put the first one in ", Tone.MUTED),
+        Fragment("routemq.toml", Tone.ACCENT),
+        Fragment(" and start again:", Tone.MUTED),
+    ),
+    (),
+    (Fragment("    [routes.temperature]", Tone.TITLE),),
+    (Fragment('    topic = "sensors/{device_id}/temperature"'),),
+    (Fragment('    handler = "routes.sensors:temperature"'),),
+    (Fragment("    workers = 2"),),
+    (),
+    (Fragment("  routemq-tui init", Tone.ACCENT), Fragment(" writes an example project.", Tone.MUTED)),
+)
+
+
+class TableHeading(Lines):
+    """The names of the columns; lies above the body and shows which pane has the focus."""
+
+    def on_mount(self) -> None:
+        # The body has one cell less: its scroll bar.
+        self.show(lambda width: [[Fragment(Layout.of(width - 1).heading(), Tone.MUTED)]])
+
+
+class RouteTable(ScrollView, inherit_bindings=False):
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row--selected", "row--hover"} | TONE_CLASSES
+    ALLOW_SELECT = False
+    ALLOW_MAXIMIZE = False
+
+    class Selected(Message):
+        """Another row is selected, or the selected one has changed."""
+
+        def __init__(self, row: Row | None) -> None:
+            super().__init__()
+            self.row = row
+
+    class Opened(Message):
+        """A row was clicked twice."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, can_focus=True)
+        self.rows: list[Row] = []
+        self.selected = EVERYTHING
+        self.folded: frozenset[str] = frozenset()
+        self._snapshot: Snapshot | None = None
+        self._cursor = 0
+        self._hover = -1
+        self._touched = False
+
+    @property
+    def row(self) -> Row | None:
+        """The selected row; None when there are no routes."""
+        return self.rows[self._cursor] if self.rows else None
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        if not self._touched and snapshot.routes:
+            # The first route, not the line of totals: `+` then means something at once.
+            self._touched, self.selected = True, RowKey(snapshot.routes[0].name)
+        self._rebuild()
+
+    def select(self, key: RowKey) -> None:
+        """Select a row by its key, unfolding its route when that is needed."""
+        if key.slot is not None:
+            self.folded -= {key.route}
+        self.selected = key
+        self._rebuild()
+        self._keep_in_sight()
+
+    def move(self, motion: str) -> None:
+        if not self.rows:
+            return
+        if motion in ("left", "right"):
+            self._fold_by_arrow(motion)
+            return
+        page = max(1, self.size.height - 1)
+        last = len(self.rows) - 1
+        steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "top": -last, "bottom": last}
+        self.select(self.rows[max(0, min(last, self._cursor + steps[motion]))].key)
+
+    def toggle_fold(self) -> None:
+        """Fold or unfold the route of the selected row; all routes on the line of everything."""
+        if self._snapshot is None:
+            return
+        key = self.selected
+        if key.route:
+            self.folded ^= {key.route}
+            self.select(RowKey(key.route))
+            return
+        names = frozenset(route.name for route in self._snapshot.routes)
+        self.folded = frozenset() if names <= self.folded else names
+        self.select(key)
+
+    def _fold_by_arrow(self, motion: str) -> None:
+        key = self.selected
+        if motion == "left" and key.slot is not None:
+            self.select(RowKey(key.route))
+        elif key.route and (key.route in self.folded) is (motion == "right"):
+            self.toggle_fold()
+
+    def _rebuild(self) -> None:
+        if self._snapshot is None:
+            return
+        self.rows = visible_rows(self._snapshot, self.folded)
+        moved = self._cursor
+        self._cursor = place_of(self.rows, self.selected, self._cursor)
+        self.selected = self.rows[self._cursor].key if self.rows else EVERYTHING
+        height = len(self.rows) or len(EMPTY)
+        if self.virtual_size.height != height:
+            self.virtual_size = Size(self.size.width, height)
+        if moved != self._cursor:
+            self._keep_in_sight()
+        self.refresh()
+        self.post_message(self.Selected(self.row))
+
+    def _keep_in_sight(self) -> None:
+        if self.size.height:
+            region = Region(0, self._cursor, 1, 1)
+            self.scroll_to_region(region, animate=False, force=True, immediate=True)
+
+    def on_resize(self) -> None:
+        self._keep_in_sight()
+
+    def render_line(self, y: int) -> Strip:
+        width = visible_width(self)
+        index = y + self.scroll_offset.y
+        if not self.rows:
+            empty = EMPTY[index] if self._snapshot is not None and index < len(EMPTY) else ()
+            return paint(self, empty, width)
+        if index >= len(self.rows):
+            return paint(self, (), width)
+        return paint(self, Layout.of(width).cells(self.rows[index]), width, self._ground(index))
+
+    def _ground(self, index: int) -> Style | None:
+        if index == self._cursor:
+            return self.get_component_rich_style("row--selected", partial=True)
+        if index == self._hover:
+            return self.get_component_rich_style("row--hover", partial=True)
+        return None
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self._hover_at(event.y + self.scroll_offset.y)
+
+    def on_leave(self) -> None:
+        self._hover_at(-1)
+
+    def _hover_at(self, index: int) -> None:
+        if index != self._hover:
+            self._hover = index
+            self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + self.scroll_offset.y
+        if index >= len(self.rows):
+            return
+        key = self.rows[index].key
+        again = key == self.selected
+        self.select(key)
+        if event.x < 3 and key.slot is None:
+            self.toggle_fold()
+        elif again and event.chain == 2:
+            self.post_message(self.Opened())

@@ -1,0 +1,203 @@
+"""Snapshots of a small program at work, and of its troubles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from routemq_tui.engine.snapshot import (
+    BrokerSnapshot,
+    BrokerState,
+    EngineState,
+    Health,
+    History,
+    Mark,
+    Metrics,
+    RouteSnapshot,
+    Snapshot,
+    WorkerSnapshot,
+)
+from routemq_tui.engine.states import WorkerState
+
+NOW = 1_700_000_000.0
+BROKER = BrokerSnapshot("embedded", "127.0.0.1:1883", BrokerState.UP, "0.1.0")
+
+
+def history(
+    rate: float, p95: float, errors: float = 0.0, cpu: float = 10.0, marks: tuple[Mark, ...] = ()
+) -> History:
+    wave = [0.75 + 0.25 * math.sin(second / 5) for second in range(60)]
+    return History(
+        rate=tuple(rate * each for each in wave),
+        p95=tuple(p95 * (2 - each) for each in wave),
+        error_rate=tuple(errors * each if second % 7 == 0 else 0.0 for second, each in enumerate(wave)),
+        cpu_percent=tuple(cpu * each for each in wave),
+        marks=marks,
+    )
+
+
+def worker(
+    route: str, slot: int, state: WorkerState = WorkerState.RUNNING, rate: float = 40.0, **other: object
+) -> WorkerSnapshot:
+    alive = state in (WorkerState.RUNNING, WorkerState.PAUSED, WorkerState.DRAINING, WorkerState.STARTING)
+    ok = int(rate * 310)
+    metrics = Metrics(
+        received=ok + 3,
+        ok=ok,
+        failed=int(ok * 0.01),
+        in_flight=slot,
+        rate=rate,
+        error_rate=0.01 if rate else None,
+        p50=0.002 * slot,
+        p95=0.011 * slot,
+        p99=0.04 * slot,
+        utilisation=0.3,
+        cpu_percent=11.0 * slot,
+        rss_bytes=(38 + slot) * 1024**2,
+    )
+    values: dict[str, object] = {
+        "client_id": f"workers-pi-{route}-{slot}",
+        "pid": 4000 + slot if alive else None,
+        "connected": state is WorkerState.RUNNING,
+        "metrics": metrics if alive else Metrics(received=120, ok=118, failed=2),
+        "share": 1 / 3 if alive and rate else None,
+        "window": 20,
+        "uptime": 325.0 if alive else None,
+        "history": history(rate, 0.011 * slot, 0.05, 11.0 * slot, (Mark(NOW - 22, "restarted"),)),
+        **other,
+    }
+    return WorkerSnapshot(route, slot, state, **values)  # type: ignore[arg-type]
+
+
+def route(name: str, workers: tuple[WorkerSnapshot, ...], **other: object) -> RouteSnapshot:
+    running = sum(1 for each in workers if each.state is WorkerState.RUNNING)
+    rate = sum(each.metrics.rate for each in workers)
+    values: dict[str, object] = {
+        "topic": f"sensors/{{device_id}}/{name}",
+        "filter": f"sensors/+/{name}",
+        "subscription": f"$share/workers/sensors/+/{name}",
+        "handler": f"routes.sensors:{name}",
+        "qos": 1,
+        "shared": True,
+        "desired": len(workers),
+        "running": running,
+        "paused": False,
+        "max_workers": 8,
+        "metrics": Metrics(
+            received=int(rate * 320),
+            ok=int(rate * 310),
+            failed=int(rate * 3),
+            rate=rate,
+            in_flight=sum(each.metrics.in_flight for each in workers),
+            error_rate=0.01 if rate else None,
+            p50=0.004 if rate else None,
+            p95=0.018 if rate else None,
+            p99=0.05 if rate else None,
+            utilisation=0.3,
+            cpu_percent=34.0 if running else None,
+            rss_bytes=120 * 1024**2 if running else None,
+        ),
+        "history": history(
+            rate, 0.018, 0.05, 34.0, (Mark(NOW - 41, "+1 worker"), Mark(NOW - 12, "killed 2"))
+        ),
+        "workers": workers,
+        **other,
+    }
+    return RouteSnapshot(name, **values)  # type: ignore[arg-type]
+
+
+def snapshot(routes: tuple[RouteSnapshot, ...], **other: object) -> Snapshot:
+    desired = sum(each.desired for each in routes)
+    running = sum(each.running for each in routes)
+    percent = 100 * running // desired if desired else 100
+    health = Health.HEALTHY if percent >= 90 else Health.DEGRADED if percent >= 70 else Health.UNHEALTHY
+    rate = sum(each.metrics.rate for each in routes)
+    values: dict[str, object] = {
+        "broker": BROKER,
+        "routes": routes,
+        "metrics": Metrics(
+            received=int(rate * 320),
+            ok=int(rate * 310),
+            failed=int(rate * 3),
+            rate=rate,
+            in_flight=sum(each.metrics.in_flight for each in routes),
+            error_rate=0.008 if rate else None,
+            p50=0.004 if rate else None,
+            p95=0.021 if rate else None,
+            p99=0.06 if rate else None,
+            cpu_percent=64.0 if running else None,
+            rss_bytes=330 * 1024**2,
+        ),
+        "history": history(rate, 0.021, 0.05, 64.0),
+        "health": health,
+        "health_percent": percent,
+        "running": running,
+        "desired": desired,
+        **other,
+    }
+    return Snapshot(1, NOW, EngineState.RUNNING, "workers", "pi", **values)  # type: ignore[arg-type]
+
+
+def busy() -> Snapshot:
+    """Four routes at work, with one worker waiting for its restart."""
+    temperature = tuple(worker("temperature", slot, rate=41.0) for slot in (1, 2, 3))
+    crashed = worker(
+        "alerts",
+        2,
+        WorkerState.BACKOFF,
+        0.0,
+        reason="exited by SIGSEGV while handling alerts/7/fire",
+        retry_in=3.2,
+        restarts=2,
+        last_exit="SIGSEGV, 4 s ago",
+        last_error="ValueError: payload has no field 'level'",
+    )
+    return snapshot(
+        (
+            route("temperature", temperature),
+            route("alerts", (worker("alerts", 1, rate=2.4), crashed), qos=0),
+            route("orders", (worker("orders", 1, rate=1230.0),), shared=False, qos=2, max_workers=1),
+            route("archive", (), desired=0),
+        )
+    )
+
+
+def no_routes() -> Snapshot:
+    return snapshot(())
+
+
+def broker_down() -> Snapshot:
+    """The broker went away: all workers run and none is connected."""
+    reason = "connection refused (is it running? next try in 4 s)"
+    down = BrokerSnapshot("external", "mqtt://broker.example.net:1883", BrokerState.DOWN, reason=reason)
+    offline = tuple(worker("temperature", slot, rate=0.0, connected=False) for slot in (1, 2, 3))
+    return snapshot((route("temperature", offline),), broker=down, health=Health.UNHEALTHY, health_percent=0)
+
+
+def all_failed() -> Snapshot:
+    reason = "cannot import routes.sensors: No module named 'numpy' (routes/sensors.py:3)"
+    failed = tuple(
+        worker(
+            "temperature",
+            slot,
+            WorkerState.FAILED,
+            0.0,
+            reason=reason,
+            last_error=reason,
+            last_exit="IMPORT_FAILED (3)",
+            restarts=5,
+        )
+        for slot in (1, 2, 3)
+    )
+    gone = worker("alerts", 1, WorkerState.FAILED, 0.0, reason="crash loop: 5 exits in 60 s, last by SIGSEGV")
+    return snapshot((route("temperature", failed), route("alerts", (gone,))))
+
+
+def draining() -> Snapshot:
+    """The engine stops: two of the workers still finish."""
+    leaving = (
+        worker("temperature", 1, WorkerState.DRAINING),
+        worker("temperature", 2, WorkerState.DRAINING),
+        worker("temperature", 3, WorkerState.STOPPED, 0.0),
+    )
+    return replace(snapshot((route("temperature", leaving),)), state=EngineState.STOPPING)

@@ -1,0 +1,275 @@
+"""The log view: follow and pause, exact counts, filter, level, wrap, harmless text, the strip above it."""
+
+from __future__ import annotations
+
+import pytest
+
+from routemq_tui.engine.port import LogLine
+from routemq_tui.tui.log_buffer import LogBuffer, LogFilter
+from routemq_tui.tui.log_text import body_of, breaks, safe
+from routemq_tui.tui.widgets.log_strip import strip_line
+from routemq_tui.tui.widgets.log_view import LogStatus
+from tests.fakes.lines import HOSTILE
+from tests.tui.conftest import Seat, Sit
+
+SMALL = (80, 24)
+
+
+def line(seq: int, text: str = "text", level: int = 20) -> LogLine:
+    return LogLine(seq, 0.0, "temperature/1", level, "log", "", text)
+
+
+def flood(seat: Seat, count: int, source: str = "temperature/1") -> None:
+    for _ in range(count):
+        seat.engine.logs.add(source, f"flood {seat.engine.logs.last_seq + 1}")
+
+
+async def test_following_shows_the_newest_line(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 30_000)
+        await seat.tick()
+        assert "flood 30045" not in seat.text("#logs-view")
+        assert f"flood {seat.engine.logs.last_seq}" in seat.text("#logs-view").splitlines()[-1]
+        assert seat.main.logs.status.held <= 11_250
+
+
+@pytest.mark.parametrize("how", ["key", "wheel"])
+async def test_scrolling_up_pauses_and_nothing_moves_while_lines_are_counted(sit: Sit, how: str) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 100)
+        await seat.tick()
+        if how == "key":
+            await seat.press("3", "k", "k")
+        else:
+            await seat.pilot._post_mouse_events([_wheel_up()], "#logs-view")
+            await seat.pilot.pause()
+        before = [each[:-1] for each in seat.text("#logs-view").splitlines()]
+        # when far more lines come than the view can hold, some of them of another route
+        flood(seat, 25_000)
+        flood(seat, 500, "orders/1")
+        for _ in range(3):
+            await seat.tick()
+        # then only the scroll bar moves
+        assert [each[:-1] for each in seat.text("#logs-view").splitlines()] == before
+        assert "‖ paused +25000 new" in seat.text("#logs-strip")
+        # when it follows again, then it is at the end at once
+        await seat.press("f")
+        assert "● follow" in seat.text("#logs-strip")
+        assert "flood 25" in seat.text("#logs-view").splitlines()[-1]
+
+
+def _wheel_up() -> type:
+    from textual.events import MouseScrollUp
+
+    return MouseScrollUp
+
+
+async def test_lines_that_came_while_paused_can_be_scrolled_to(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 50)
+        await seat.tick()
+        await seat.press("3", "k")
+        flood(seat, 5)
+        await seat.tick()
+        assert seat.main.logs.status.new == 5
+        last = seat.engine.logs.last_seq
+        await seat.press(*["j"] * 5)
+        assert seat.main.logs.status.following is False
+        await seat.press("j")
+        assert seat.main.logs.status.following is True
+        assert f"flood {last}" in seat.text("#logs-view").splitlines()[-1]
+
+
+async def test_the_end_key_follows_again(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 50)
+        await seat.tick()
+        await seat.press("3", "g")
+        assert not seat.main.logs.status.following
+        await seat.press("end")
+        assert seat.main.logs.status.following
+
+
+async def test_lines_the_store_let_go_while_paused_are_told(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 50)
+        await seat.tick()
+        await seat.press("f")
+        flood(seat, 1_000)
+        seat.engine.logs.let_go(len(seat.engine.logs.lines) - 400)
+        await seat.tick()
+        assert seat.main.logs.status.new == 400
+        assert "!600 gone" in seat.text("#logs-strip")
+
+
+async def test_a_pause_counts_in_several_ticks_what_is_too_much_for_one(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        await seat.press("f")
+        flood(seat, 65_000)
+        await seat.tick()
+        assert seat.main.logs.status.new == 60_000
+        await seat.tick()
+        assert seat.main.logs.status.new == 65_000
+
+
+async def test_logs_are_those_of_the_selection(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        seat.engine.logs.add("engine", "engine says hello")
+        await seat.select("alerts", 1)
+        assert "temperature/" not in seat.text("#logs-view")
+        assert "Logs alerts/1" in seat.text("#logs-strip")
+        await seat.select("temperature")
+        assert {"temperature/1", "temperature/2", "temperature/3"} <= set(seat.text("#logs-view").split())
+        assert "alerts/1" not in seat.text("#logs-view")
+        await seat.press("g")
+        assert "engine says hello" in seat.text("#logs-view")
+
+
+async def test_nothing_is_read_when_nothing_came_or_the_view_is_hidden(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        reads = seat.engine.logs.reads
+        for _ in range(5):
+            seat.engine.show()
+            await seat.tick()
+        assert seat.engine.logs.reads == reads
+        await seat.press("2")
+        flood(seat, 10)
+        await seat.tick()
+        assert seat.engine.logs.reads == reads
+        await seat.press("escape")
+        await seat.tick()
+        assert "flood" in seat.text("#logs-view")
+
+
+async def test_filter_by_expression_and_inverted(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        await seat.press("slash", *"DEVICE", "enter")
+        assert seat.main.logs.status.shown == 0
+        await seat.press("slash", *["backspace"] * 6, *"device [01]", "enter")
+        shown = seat.text("#logs-view").split("\n")
+        assert shown[0].count("device") == 1
+        assert all("device 0" in each or "device 1" in each for each in shown if each.strip())
+        assert "/device [01]" in seat.text("#logs-strip")
+        await seat.press("slash", "home", "exclamation_mark", "enter")
+        assert "device 0" not in seat.text("#logs-view")
+        await seat.press("escape")
+        assert seat.main.logs.filter.text == ""
+
+
+async def test_a_broken_expression_is_told_and_changes_nothing(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        await seat.press("slash", "left_parenthesis", "enter")
+        assert "Not a regular expression" in seat.text()
+        await seat.press("escape")
+        assert seat.main.logs.filter.text == ""
+
+
+async def test_level_goes_round(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        seen = []
+        for _ in range(4):
+            await seat.press("L")
+            seen.append(seat.text("#logs-strip").split("level")[1].split()[0])
+            if seen[-1] == "≥error":
+                assert " W " not in seat.text("#logs-view")
+                assert "ValueError" in seat.text("#logs-view")
+    assert seen == ["≥info", "≥warn", "≥error", "all"]
+
+
+async def test_clear_empties_the_view_and_not_the_store(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        held = len(seat.engine.logs.lines)
+        await seat.press("c")
+        assert seat.text("#logs-view").strip() == "no lines"
+        flood(seat, 1)
+        await seat.tick()
+        assert seat.main.logs.status.shown == 1
+        assert len(seat.engine.logs.lines) == held + 1
+
+
+async def test_wrap_shows_the_whole_line_and_keeps_the_place(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        seat.engine.logs.add("temperature/1", "start " + "word " * 60 + "finish")
+        flood(seat, 30)
+        await seat.tick()
+        assert "finish" not in seat.text("#logs-view")
+        await seat.press("3", "w", *["k"] * 27)
+        assert "wrap" in seat.text("#logs-strip")
+        assert "finish" in seat.text("#logs-view")
+
+
+async def test_long_lines_are_cut_with_an_ellipsis_and_scrolled_sideways(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        seat.engine.logs.add("temperature/1", "".join(f"{number:04d}" for number in range(300_000 // 4)))
+        await seat.tick()
+        assert seat.text("#logs-view").splitlines()[-1].rstrip().endswith("…")
+        await seat.press("3", "l", "l")
+        assert "00040005" in seat.text("#logs-view").splitlines()[-1]
+        assert "→16" in seat.text("#logs-strip")
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+async def test_a_resize_leaves_a_paused_line_in_its_place(sit: Sit, wrap: bool) -> None:
+    async with sit(size=(120, 36)) as seat:
+        for number in range(200):
+            seat.engine.logs.add("temperature/1", f"number {number} " + "x" * 150)
+        await seat.tick()
+        await seat.press("3", *(["w"] if wrap else []), "pageup", "pageup")
+        top = seat.text("#logs-view").split("number ")[1].split()[0]
+        await seat.pilot.resize_terminal(80, 24)
+        await seat.pilot.pause()
+        assert f"number {top} " in seat.text("#logs-view")
+        assert not seat.main.logs.status.following
+
+
+async def test_a_growing_terminal_does_not_pause(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 100)
+        await seat.tick()
+        await seat.pilot.resize_terminal(120, 50)
+        await seat.pilot.pause()
+        assert seat.main.logs.status.following
+        assert f"flood {seat.engine.logs.last_seq}" in seat.text("#logs-view").splitlines()[-1]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_drawn_as_text(text: str) -> None:
+    shown = body_of(line(1, text)).plain
+    assert shown == safe(text)
+    assert not any(
+        ord(each) < 32 or 0x7F <= ord(each) < 0xA0 or 0x202A <= ord(each) <= 0x202E for each in shown
+    )
+    shown.encode()
+
+
+def test_only_colours_are_taken_from_a_line() -> None:
+    coloured = "\x1b[31mred\x1b[0m \x1b[5;7;8mplain\x1b[0m \x1b[2J\x1b]8;;http://example.net\x07"
+    body = body_of(LogLine(1, 0.0, "a/1", 20, "stdout", "", "red plain", coloured))
+    assert "\x1b" not in body.plain
+    styles = [span.style for span in body.spans if str(span.style)]
+    assert [str(style) for style in styles] == ["color(1)"]
+
+
+def test_wrapping_never_splits_a_wide_character() -> None:
+    assert breaks("漢" * 5, 5) == [0, 2, 4]
+    assert breaks("abcdef", 3) == [0, 3]
+    assert breaks("", 10) == [0]
+
+
+def test_a_ring_forgets_the_oldest_and_its_shown_lines_with_them() -> None:
+    buffer = LogBuffer(capacity=80)
+    buffer.set_filter(LogFilter.parse("odd"))
+    for seq in range(1, 201):
+        buffer.extend([line(seq, "odd" if seq % 2 else "even")])
+    assert 80 <= len(buffer.lines) <= 90
+    assert buffer.lines[-1].seq == 200
+    assert [each.seq for each in buffer.shown] == [each.seq for each in buffer.lines if each.seq % 2]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_strip_hides_no_state(width: int) -> None:
+    status = LogStatus(False, 1234, 9, 5, 100, "!timeout", 30, True, 16)
+    text = "".join(part for part, _ in strip_line("temperature (3 workers)", status, 7, width))
+    assert len(text) <= width
+    for state in ("7 dropped", "9 gone", "/!timeout", "≥warn", "wrap", "→16", "paused +1234"):
+        assert state.replace(" ", "") in text.replace(" ", ""), state

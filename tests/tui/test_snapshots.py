@@ -1,0 +1,137 @@
+"""Pictures of every screen and state, looked at before they were accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from routemq_tui.engine.snapshot import Snapshot
+from routemq_tui.tui.app import RouteMQApp
+from routemq_tui.tui.rows import RowKey
+from routemq_tui.tui.theme import DARK, LIGHT
+from tests.fakes import lines
+from tests.fakes.engine import FakeEngine
+from tests.fakes.snapshots import all_failed, broker_down, busy, draining, no_routes
+
+SMALL, MIDDLE, LARGE = (80, 24), (120, 36), (200, 50)
+SIZES = [pytest.param(SMALL, id="80x24"), pytest.param(MIDDLE, id="120x36")]
+ALL_SIZES = [*SIZES, pytest.param(LARGE, id="200x50")]
+THEMES = [pytest.param(theme.name, id="dark" if theme.dark else "light") for theme in (DARK, LIGHT)]
+Compare = Callable[..., bool]
+
+
+def screen(snapshot: Snapshot, theme: str = DARK.name, hostile: bool = False) -> RouteMQApp:
+    engine = FakeEngine(snapshot)
+    if hostile:
+        lines.hostile(engine.logs)
+    elif snapshot.routes:
+        lines.usual(engine.logs)
+    return RouteMQApp(engine, tick=None, theme=theme)
+
+
+def keys(*pressed: str) -> Callable[[Pilot[int]], Awaitable[None]]:
+    async def press(pilot: Pilot[int]) -> None:
+        await pilot.pause()
+        for key in pressed:
+            await pilot.press(key)
+            await pilot.pause()
+
+    return press
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", ALL_SIZES)
+def test_main(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
+    assert snap_compare(screen(busy(), theme), terminal_size=size, run_before=keys())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_worker_detail(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(screen(busy()), terminal_size=size, run_before=keys("j", "enter"))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_help(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
+    assert snap_compare(screen(busy(), theme), terminal_size=size, run_before=keys("question_mark"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_palette(snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def open_palette(pilot: Pilot[int]) -> None:
+        await keys("ctrl+p")(pilot)
+        await pilot.press(*"drain")
+        await pilot.app.workers.wait_for_complete()
+        pilot.app.screen.query_one("Input").cursor_blink = False  # type: ignore[attr-defined]
+        await pilot.pause()
+
+    assert snap_compare(screen(busy()), terminal_size=size, run_before=open_palette)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_confirm(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
+    async def kill(pilot: Pilot[int]) -> None:
+        await pilot.pause()
+        pilot.app.screen.select(RowKey("alerts", 1))  # type: ignore[attr-defined]
+        await keys("X")(pilot)
+
+    assert snap_compare(screen(busy(), theme), terminal_size=size, run_before=kill)
+
+
+def test_filter_prompt_with_a_problem(snap_compare: Compare) -> None:
+    given = keys("slash", "left_square_bracket", "a")
+    assert snap_compare(screen(busy()), terminal_size=SMALL, run_before=given)
+
+
+def test_filtered_and_paused(snap_compare: Compare) -> None:
+    given = keys("slash", *"device 1", "enter", "3", "k", "k")
+    assert snap_compare(screen(busy()), terminal_size=SMALL, run_before=given)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_routes(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(screen(no_routes()), terminal_size=size, run_before=keys())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_broker_down(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(screen(broker_down()), terminal_size=size, run_before=keys())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_all_workers_failed(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(screen(all_failed()), terminal_size=size, run_before=keys("j"))
+
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["cut", "wrapped"])
+@pytest.mark.parametrize("size", SIZES)
+def test_hostile_lines(snap_compare: Compare, size: tuple[int, int], wrap: bool) -> None:
+    given = keys("3", "z", *(("w", "g") if wrap else ()))
+    assert snap_compare(screen(busy(), hostile=True), terminal_size=size, run_before=given)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_stopping(snap_compare: Compare, size: tuple[int, int]) -> None:
+    engine = FakeEngine(busy())
+    lines.usual(engine.logs)
+
+    async def quit_and_drain(pilot: Pilot[int]) -> None:
+        await keys("q")(pilot)
+        stopping = draining()
+        engine.show(state=stopping.state, routes=stopping.routes)
+        pilot.app.screen_stack[0].tick()  # type: ignore[attr-defined]
+        await pilot.pause()
+
+    assert snap_compare(RouteMQApp(engine, tick=None), terminal_size=size, run_before=quit_and_drain)
+
+
+def test_refusal_as_a_toast(snap_compare: Compare) -> None:
+    given = keys("g", "plus")
+    assert snap_compare(screen(busy()), terminal_size=SMALL, run_before=given)
+
+
+def test_no_room(snap_compare: Compare) -> None:
+    assert snap_compare(screen(busy()), terminal_size=(56, 12), run_before=keys())
