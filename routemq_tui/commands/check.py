@@ -9,6 +9,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +18,7 @@ from routemq_tui.config.handlers import HandlerCheck, check_handlers
 from routemq_tui.config.load import ConfigError
 from routemq_tui.config.model import Config, Problem, RouteConfig
 from routemq_tui.errors import ExitCode
+from routemq_tui.publisher.traffic import check_traffic
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import overlaps, subscription
 
@@ -47,6 +49,7 @@ def run(arguments: Namespace) -> int:
         return ExitCode.CONFIGURATION
     with _stdout_to_stderr():
         checked = check_handlers(config.routes, config.root)
+    checked = replace(checked, problems=(*checked.problems, *check_traffic(config.traffic)))
     if arguments.json:
         _print_json(_plan_as_json(config, checked))
     else:

@@ -95,6 +95,12 @@ class RouteConfig:
     timeout: float | None = None
     """Seconds one message may take; None is no bound."""
     retries: int = 0
+    retry_delay: float = 0.5
+    """Seconds before the first retry; doubles with each."""
+    max_deliveries: int = 3
+    """A message that was there at so many deaths of its worker process is given up without being run."""
+    dead_letter_topic: str | None = None
+    """Publish dead letters there instead of storing them."""
     on_error: OnError = OnError.DEAD_LETTER
     limits: Limits = Limits()
     place: Place = Place(None, None)

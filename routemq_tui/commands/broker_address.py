@@ -1,0 +1,85 @@
+"""Where the broker is, for a command that talks to it without an engine of its own.
+
+Not a command itself. A broker that the engine starts has the address which the running engine wrote to
+`.routemq/<node>.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from routemq_tui.commands import options
+from routemq_tui.config.environment import environment_layer, override_layer
+from routemq_tui.config.load import ConfigError
+from routemq_tui.config.model import BrokerConfig
+from routemq_tui.config.reader import Reader
+from routemq_tui.config.resolve import Layers, resolve_broker
+from routemq_tui.config.url import EMBEDDED, parse_broker_url
+from routemq_tui.worker.spec import BrokerAddress
+
+_LOOPBACK = "127.0.0.1"
+
+
+def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
+    """The configured broker's address; without a file, what environment and command line say.
+
+    Raises ConfigError.
+    """
+    if arguments.config.exists() or arguments.config != options.DEFAULT_FILE:
+        config = options.load_from(arguments)
+        return address_of(config.broker, config.root, config.app.node)
+    root = arguments.config.absolute().parent
+    return address_of(_without_file(arguments, root), root, arguments.node or "local")
+
+
+def address_of(broker: BrokerConfig, root: Path, node: str) -> BrokerAddress:
+    url = parse_broker_url(broker.url)
+    if url is not None:
+        host, port, tls = url.host, url.port, url.tls
+    else:
+        host, port = running_broker(root, node) or (_LOOPBACK, broker.port)
+        tls = False
+    return BrokerAddress(
+        host=host,
+        port=port,
+        tls=tls,
+        protocol=broker.protocol,
+        username=broker.username,
+        password=broker.password,
+        keepalive=broker.keepalive,
+        one_queue_per_group=broker.url == EMBEDDED,
+    )
+
+
+def running_broker(root: Path, node: str) -> tuple[str, int] | None:
+    """Host and port of the broker which the engine of this project and node started, if that one runs."""
+    try:
+        written = json.loads((root / ".routemq" / f"{node}.json").read_bytes())
+        host, _, port = written["broker"].rpartition(":")
+        address, pid = (host.strip("[]"), int(port)), int(written["pid"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return address if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # Another user's.
+    except OSError:
+        return False
+    return True
+
+
+def _without_file(arguments: argparse.Namespace, root: Path) -> BrokerConfig:
+    reader = Reader()
+    overrides = {"broker.url": arguments.broker}
+    layers = Layers((), (environment_layer(reader, root, None), override_layer(reader, overrides)))
+    broker = resolve_broker(reader, layers, root)
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return broker

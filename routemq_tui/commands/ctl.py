@@ -1,0 +1,135 @@
+"""`routemq-tui ctl`: ask a running instance, for scripts and for a second terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from routemq_tui.errors import ExitCode, RoutemqError
+
+NAME = "ctl"
+HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, resume, logs, stop"
+
+
+class ControlError(RoutemqError):
+    """The running instance could not be reached, or refused."""
+
+    exit_code = ExitCode.CRASHED
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", type=Path, default=Path("routemq.toml"), metavar="FILE")
+    parser.add_argument("--node", default="local", help="which engine of the project (default: local)")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    snapshot = verbs.add_parser("snapshot", help="what the screen shows, once")
+    scale = verbs.add_parser("scale", help="set a route's workers: `scale temperature 4`, `+1` or `-1`")
+    scale.add_argument("route")
+    scale.add_argument("count", help="a number, +1 or -1")
+    each = [snapshot, scale]
+    for name, text in (
+        ("start", "start a stopped or failed worker: `start temperature/2`"),
+        ("drain", "let a worker finish and leave: `drain temperature/2`"),
+        ("kill", "SIGKILL a worker; it comes back under its slot: `kill temperature/2`"),
+        ("restart", "restart a worker, or one after the other those of a route"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("worker", help="ROUTE/SLOT" if name != "restart" else "ROUTE/SLOT or ROUTE")
+        each.append(verb)
+    for name, text in (("pause", "stop handling; the broker queues"), ("resume", "take up handling again")):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("route")
+        each.append(verb)
+    logs = verbs.add_parser("logs", help="the last lines of everything, a route or a worker")
+    logs.add_argument("of", nargs="?", help="a route, ROUTE/SLOT, engine, broker or traffic")
+    logs.add_argument("-n", "--lines", type=int, default=100)
+    logs.add_argument("-f", "--follow", action="store_true")
+    stop = verbs.add_parser("stop", help="drain all workers and end the instance")
+    stop.add_argument("--force", action="store_true", help="kill the workers at once")
+    for verb in [*each, logs, stop]:
+        verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the answer; raises ControlError when no instance runs or it refuses."""
+    from routemq_tui.engine.control import socket_path
+
+    path = socket_path(arguments.config.absolute().parent, arguments.node)
+    for answer in _ask(path, _request(arguments)):
+        if not answer.get("ok"):
+            raise ControlError(str(answer.get("error")))
+        _PRINT.get(arguments.verb, _print_done)(answer, arguments)
+        sys.stdout.flush()
+    return ExitCode.OK
+
+
+def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+    request: dict[str, Any] = {"do": arguments.verb}
+    for key in ("route", "worker", "of", "lines", "follow", "force"):
+        if getattr(arguments, key, None) is not None:
+            request[key] = getattr(arguments, key)
+    if arguments.verb == "scale":
+        count = arguments.count
+        if count in ("+1", "-1"):
+            request["change"] = int(count)
+        elif count.isdigit():
+            request["count"] = int(count)
+        else:
+            raise ControlError(f"scale takes a number, +1 or -1, not {count!r}")
+    return request
+
+
+def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise ControlError(f"no instance runs here ({path}: {error.strerror})") from None
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        if not request.get("follow"):
+            connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+
+def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
+    print(json.dumps(answer) if arguments.json else f"{arguments.verb}: asked")
+
+
+def _print_snapshot(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
+    snapshot = answer["snapshot"]
+    if arguments.json:
+        print(json.dumps(snapshot, indent=2))
+        return
+    broker = snapshot["broker"]
+    print(
+        f"{snapshot['group']}/{snapshot['node']}  {snapshot['state']}  {snapshot['health']}"
+        f"  {snapshot['running']}/{snapshot['desired']} workers  broker {broker['address']} {broker['state']}"
+    )
+    for route in snapshot["routes"]:
+        for worker in route["workers"]:
+            print(
+                f"{worker['name']:<24} {worker['state']:<9} pid {worker['pid'] or '-':<8}"
+                f" ok {worker['ok']:<9} failed {worker['failed']:<6} {worker['rate']:8.1f}/s"
+                f"  {worker['reason']}".rstrip()
+            )
+
+
+def _print_logs(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
+    if answer["missed"] and not arguments.json:
+        print(f"({answer['missed']} lines missed)")
+    for line in answer["lines"]:
+        if arguments.json:
+            print(json.dumps(line))
+        else:
+            moment = datetime.fromtimestamp(line["time"]).isoformat(sep=" ", timespec="milliseconds")
+            print(f"{moment} {line['source']} {line['text']}")
+
+
+_PRINT = {"snapshot": _print_snapshot, "logs": _print_logs}

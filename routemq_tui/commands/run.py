@@ -1,0 +1,79 @@
+"""Run the routes of routemq.toml: the live screen in a terminal, plain lines anywhere else.
+
+The engine starts the broker (unless the configuration names one), the workers and the example traffic, and
+all of them end with it. SIGINT, SIGTERM and SIGHUP drain the workers first; a second signal does not wait.
+
+examples:
+  routemq-tui                          the live screen
+  routemq-tui --workers 4 --group blue override settings of the file
+  routemq-tui --headless               plain lines, also in a terminal
+  routemq-tui --duration 10s           ends by itself; plain lines print a summary then
+
+Plain lines end with exit code 9 when a worker was given up (state "failed"), and by themselves once every
+worker was. Ended by --duration with all workers well, the exit code is 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from routemq_tui.commands import options
+from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.units import parse_duration
+
+NAME = "run"
+HELP = "the live screen in a terminal, plain lines anywhere else"
+
+
+class MissingConfigError(RoutemqError):
+    """There is no configuration file."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path}: no such file\n"
+            "  routemq-tui init   writes a starter project in this folder\n"
+            "  routemq-tui demo   shows example routes at work without writing anything here\n"
+            "  -c FILE            names a configuration that is elsewhere"
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_config_arguments(parser)
+    add_session_arguments(parser)
+
+
+def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--headless", action="store_true", help="plain lines instead of the screen")
+    parser.add_argument(
+        "--duration", type=_duration, metavar="TIME", help='end by itself after "10s", "2m" or "1h"'
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if not arguments.config.exists():
+        raise MissingConfigError(arguments.config)
+    config = options.load_from(arguments)
+    # Imported here, and the engine only below: a mistake in the configuration is told at once.
+    from routemq_tui.config.load import ConfigError
+    from routemq_tui.publisher.traffic import check_traffic
+
+    problems = check_traffic(config.traffic)
+    if problems:
+        raise ConfigError(problems)
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+    from routemq_tui.commands.session import run_session
+
+    return run_session(config, headless=arguments.headless, duration=arguments.duration)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

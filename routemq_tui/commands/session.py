@@ -1,0 +1,97 @@
+"""One engine with one front end, from start to end: whatever happens, the engine is stopped.
+
+Not a command itself: `run` and `demo` share it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from routemq_tui.config.model import Config
+from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.engine import Engine
+from routemq_tui.errors import ExitCode
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_MARGIN = 3.0
+"""Seconds beyond the drain's own deadline before the engine is told to stop by force."""
+_FORCED = 5.0
+
+
+def run_session(config: Config, *, headless: bool, duration: float | None) -> int:
+    """Run the engine under the screen or with plain lines; returns the exit code.
+
+    The screen is used when both ends are a terminal and nothing else was asked for.
+    """
+    in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    engine = Engine(config)
+    engine.start()  # Before any screen: the fork server must not inherit a replaced stderr.
+    try:
+        if headless or not in_terminal:
+            return _run_plain(engine, duration, "--headless" if headless else "no terminal")
+        return _run_screen(engine, duration)
+    finally:
+        _end(engine, config.app.shutdown_timeout)
+
+
+def _run_plain(engine: Engine, duration: float | None, why: str) -> int:
+    from routemq_tui import headless
+
+    code = headless.run(engine, duration=duration, out=sys.stdout, why=why)
+    return engine.exit_code if code == ExitCode.OK else code
+
+
+def _run_screen(engine: Engine, duration: float | None) -> int:
+    from routemq_tui.tui import app
+
+    timer = None
+    if duration is not None:
+        timer = threading.Timer(duration, engine.send, (Stop(),))
+        timer.daemon = True
+        timer.start()
+    try:
+        with _stopping_on_signals(engine):
+            code = app.run(engine)
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return engine.exit_code if code == ExitCode.OK else code
+
+
+@contextmanager
+def _stopping_on_signals(engine: Engine) -> Iterator[None]:
+    """The first signal drains, the second one forces. The screen sees the engine stop and leaves."""
+    seen = 0
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        # On a thread of its own: the signal may have interrupted a `send` that holds the engine's lock.
+        threading.Thread(target=engine.send, args=(Stop(force=seen > 1),), daemon=True).start()
+
+    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(engine: Engine, deadline: float) -> None:
+    """Wait for a drain that is asked for now or was already, then force it."""
+    if engine.wait(0):
+        return
+    engine.send(Stop())
+    try:
+        if engine.wait(deadline + _MARGIN):
+            return
+    finally:
+        # Also when Ctrl-C cuts the wait short.
+        if not engine.wait(0):
+            engine.send(Stop(force=True))
+            engine.wait(_FORCED)

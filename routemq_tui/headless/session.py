@@ -1,0 +1,153 @@
+"""Follows a running engine with plain lines until it has stopped."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TextIO
+
+from routemq_tui import __version__
+from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.port import EnginePort
+from routemq_tui.engine.snapshot import BrokerState, EngineState, Snapshot
+from routemq_tui.engine.states import WorkerState
+from routemq_tui.errors import ExitCode
+from routemq_tui.headless.lines import format_line, format_log_line, format_status
+from routemq_tui.headless.summary import Summary
+
+_TICK = 0.1
+_STATUS_EVERY = 5.0
+_STATUS_AT_MOST_EVERY = 1.0
+"""Seconds between two status lines when something changes all the time."""
+_BATCH = 2000
+_BATCHES = 5
+"""Log batches printed a tick; whoever logs more than that loses the oldest lines, and is told how many."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(engine: EnginePort, *, duration: float | None, out: TextIO, why: str = "no terminal") -> int:
+    """Print what happens until the engine has stopped; returns the exit code.
+
+    SIGINT, SIGTERM and SIGHUP drain, a second one forces. After `duration` seconds it stops by itself and
+    prints a summary; BROKER_UNAVAILABLE then, when the broker was never there. WORKERS_FAILED when any worker
+    was given up; with none left but such, it stops by itself. A closed `out` raises BrokenPipeError;
+    the caller stops the engine then.
+    """
+    return _Session(engine, duration, out, why).run()
+
+
+class _Session:
+    def __init__(self, engine: EnginePort, duration: float | None, out: TextIO, why: str) -> None:
+        self._engine = engine
+        self._duration = duration
+        self._out = out
+        self._why = why
+        self._summary = Summary()
+        self._signals: list[str] = []
+        self._stops = 0
+        self._deadline = time.monotonic() + duration if duration is not None else None
+        self._next_seq = 0
+        self._status_time = time.monotonic()
+        self._status_of: object = None
+        self._given_up = False
+        self._broker_was_up = False
+
+    def run(self) -> int:
+        with self._hearing_signals():
+            self._say(self._greeting())
+            while True:
+                snapshot = self._engine.snapshot()
+                self._follow(snapshot)
+                if snapshot.state is EngineState.STOPPED:
+                    break
+                self._out.flush()
+                time.sleep(_TICK)
+        if self._duration is not None:
+            self._print(*self._summary.lines())
+        self._out.flush()
+        return self._exit_code()
+
+    def _exit_code(self) -> ExitCode:
+        if self._given_up:
+            return ExitCode.WORKERS_FAILED
+        if self._duration is not None and not self._broker_was_up:
+            return ExitCode.BROKER_UNAVAILABLE
+        return ExitCode.OK
+
+    def _greeting(self) -> str:
+        end = f"for {self._duration:g} s" if self._duration is not None else "until SIGINT or SIGTERM"
+        return f"{__version__}: plain lines instead of the screen ({self._why}), {end}"
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        self._summary.add(snapshot)
+        self._print_logs()
+        self._print_status(snapshot)
+        self._stop_when_asked(snapshot)
+
+    # -- what is printed ----------------------------------------------------------------------------------
+
+    def _print(self, *lines: str) -> None:
+        self._out.write("".join(f"{line}\n" for line in lines))
+
+    def _say(self, text: str, level: str = "INFO") -> None:
+        self._print(format_line(time.time(), level, "routemq-tui", text))
+
+    def _print_logs(self) -> None:
+        logs = self._engine.logs
+        for turn in range(_BATCHES):
+            last = turn == _BATCHES - 1
+            batch = logs.read(after=self._next_seq, limit=_BATCH, newest=last)
+            # A merged view has every number once, so what is lacking was skipped or already let go.
+            newest = batch.lines[-1].seq if batch.lines else self._next_seq
+            missed = newest - self._next_seq - len(batch.lines) if batch.lines else batch.missed
+            if missed > 0:
+                self._say(f"{missed} log lines not shown: they came faster than they are printed", "WARNING")
+            self._print(*map(format_log_line, batch.lines))
+            self._next_seq = newest if batch.lines else max(newest, batch.next_seq)
+            if not batch.more:
+                return
+
+    def _print_status(self, snapshot: Snapshot) -> None:
+        now = time.monotonic()
+        broker = snapshot.broker.state
+        of = (snapshot.state, snapshot.health, broker, snapshot.running, snapshot.desired)
+        wait = _STATUS_EVERY if of == self._status_of else _STATUS_AT_MOST_EVERY
+        if now - self._status_time >= wait:
+            self._status_of, self._status_time = of, now
+            self._print(format_status(snapshot, time.time()))
+
+    # -- when to stop -------------------------------------------------------------------------------------
+
+    def _stop_when_asked(self, snapshot: Snapshot) -> None:
+        if snapshot.state is EngineState.RUNNING:
+            states = [worker.state for route in snapshot.routes for worker in route.workers]
+            self._given_up = WorkerState.FAILED in states
+            self._broker_was_up |= snapshot.broker.state is BrokerState.UP
+            if states and all(state is WorkerState.FAILED for state in states) and not self._stops:
+                self._stop("every worker was given up")
+        while self._signals:
+            self._stop(self._signals.pop(0))
+        if self._deadline is not None and time.monotonic() >= self._deadline and not self._stops:
+            self._stop("the time is up")
+
+    def _stop(self, why: str) -> None:
+        self._stops += 1
+        forced = self._stops > 1
+        how = "stopping at once" if forced else "draining the workers"
+        self._say(f"{why}: {how}")
+        self._engine.send(Stop(force=forced))
+
+    @contextmanager
+    def _hearing_signals(self) -> Iterator[None]:
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._signals.append(signal.Signals(number).name)
+
+        before = {number: signal.signal(number, note) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,142 @@
+"""`routemq-tui publish` against real brokers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from routemq_tui.broker.handle import EmbeddedBroker
+from routemq_tui.commands.broker_address import running_broker
+from routemq_tui.errors import ExitCode
+from tests.cli.program import run
+from tests.conftest import Mosquitto
+from tests.publisher.subscriber import subscribed
+from tests.waiting import free_port, wait_until
+
+
+def url(broker: Mosquitto) -> str:
+    return f"mqtt://127.0.0.1:{broker.port}"
+
+
+def test_json_is_published_as_it_is_written(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with subscribed(mosquitto.port) as got:
+        done = run("publish", "a/b", '{"celsius": {"in": 21}}', "--broker", url(mosquitto), cwd=tmp_path)
+        wait_until(lambda: got, what="the message arrived")
+    assert done.returncode == 0, done.stderr
+    assert (got[0].topic, got[0].payload, got[0].qos) == ("a/b", b'{"celsius": {"in": 21}}', 1)
+    assert done.stdout.startswith("published 1 message to a/b at 127.0.0.1:")
+    assert "all acknowledged" in done.stdout
+
+
+def test_count_rate_qos_and_placeholders(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    words = ["s/{int:1..3}", '{"n": {seq}}', "-n", "40", "--rate", "100", "-q", "2", "-r"]
+    with subscribed(mosquitto.port) as got:
+        done = run("publish", *words, "--broker", url(mosquitto), cwd=tmp_path)
+        wait_until(lambda: len(got) == 40, what="all arrived")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(message.payload)["n"] for message in got] == list(range(1, 41))
+    assert {message.topic for message in got} == {"s/1", "s/2", "s/3"}
+    rate = float(done.stdout.partition("(")[2].partition("/s)")[0])
+    assert 60 <= rate <= 105, "39 gaps of 10 ms"
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "expected"),
+    [
+        (["-"], "one {seq}\ntwo", [b"one {seq}\ntwo"]),
+        (["-", "--lines"], "one\n\ntwo\r\n", [b"one", b"", b"two"]),
+        (["-f", "data"], "", [b"\x00\xff{seq}\n"]),
+        (["-f", "data", "-n", "2"], "", [b"\x00\xff{seq}\n"] * 2),
+        ([], "", [b""]),
+    ],
+)
+def test_payloads_from_stdin_and_files_are_left_as_they_are(
+    words: list[str], stdin: str, expected: list[bytes], mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_bytes(b"\x00\xff{seq}\n")
+    with subscribed(mosquitto.port) as got:
+        done = run("publish", "t", *words, "--broker", url(mosquitto), cwd=tmp_path, stdin=stdin)
+        wait_until(lambda: len(got) == len(expected), what="all arrived")
+    assert done.returncode == 0, done.stderr
+    assert [message.payload for message in got] == expected
+
+
+def test_the_configured_broker_is_used_and_messages_without_a_reader_are_told(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    (tmp_path / "routemq.toml").write_text(f'[broker]\nurl = "{url(mosquitto)}"\n')
+    done = run("publish", "nobody/listens", "x", "-n", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "published 3 messages" in done.stdout
+    assert "3 had no subscriber" in done.stdout
+
+
+def test_the_running_engines_embedded_broker_is_found(tmp_path: Path) -> None:
+    (tmp_path / "routemq.toml").write_text("")
+    (tmp_path / ".routemq").mkdir()
+    broker = EmbeddedBroker.start(free_port())
+    try:
+        state = {"pid": os.getpid(), "broker": f"{broker.host}:{broker.port}"}
+        (tmp_path / ".routemq" / "local.json").write_text(json.dumps(state))
+        with subscribed(broker.port) as got:
+            done = run("publish", "t", "hello", cwd=tmp_path)
+            wait_until(lambda: got, what="the message arrived")
+        assert done.returncode == 0, done.stderr
+        assert got[0].payload == b"hello"
+    finally:
+        broker.stop(5)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"pid": 4194399, "broker": "127.0.0.1:5"}'])
+def test_a_state_file_that_says_nothing_of_use_is_passed_over(text: str, tmp_path: Path) -> None:
+    (tmp_path / ".routemq").mkdir()
+    (tmp_path / ".routemq" / "local.json").write_text(text)
+    assert running_broker(tmp_path, "local") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["a/+", "x"], ExitCode.CONFIGURATION, "a topic to publish to cannot hold '+'"),
+        (["a", "{int:z}"], ExitCode.CONFIGURATION, '{int:z}: "z" is not a range of integers'),
+        (["a", "x", "--lines"], ExitCode.CONFIGURATION, "--lines needs --file"),
+        (["a", "x", "-f", "y"], ExitCode.CONFIGURATION, "PAYLOAD or --file, not both"),
+        (["a", "-f", "absent"], ExitCode.CONFIGURATION, "absent: cannot be read: No such file"),
+        (["a", "-n", "0"], ExitCode.CONFIGURATION, "a number from 1"),
+        (["a", "--rate", "-1"], ExitCode.CONFIGURATION, "messages a second, above 0"),
+        (["a", "--broker", "mqt://h"], ExitCode.CONFIGURATION, "unknown scheme"),
+        (["a", "-c", "absent.toml"], ExitCode.CONFIGURATION, "absent.toml"),
+        (
+            ["a", "--broker", "mqtt://127.0.0.1:1"],
+            ExitCode.BROKER_UNAVAILABLE,
+            "127.0.0.1:1: Connection refused",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_code(
+    words: list[str], code: ExitCode, told: str, tmp_path: Path
+) -> None:
+    done = run("publish", *words, cwd=tmp_path)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.mosquitto
+def test_refused_credentials(tmp_path: Path) -> None:
+    (tmp_path / "passwords").write_text("")
+    broker = Mosquitto(tmp_path, f"password_file {tmp_path}/passwords")
+    broker.start()
+    try:
+        done = run(
+            "publish", "a", "--broker", url(broker), cwd=tmp_path, MQTT_USERNAME="u", MQTT_PASSWORD="secret"
+        )
+    finally:
+        broker.stop(kill=True)
+    assert done.returncode == ExitCode.BROKER_REFUSED
+    assert "refused the connection" in done.stderr
+    assert "secret" not in done.stderr
