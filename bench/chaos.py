@@ -326,11 +326,13 @@ class Run:
         lost = sorted(accepted - set(times) - set(dead))
         twice = sum(count - 1 for count in times.values())
         processes_killed = len(self._kills.times) + len(list((self._folder / "crashed").iterdir()))
-        per_kill = self._options.prefetch * (2 * self._options.workers if self._options.engine_kills else 1)
+        window = self._options.prefetch
+        everyone = self._options.broker_restarts + self._options.engine_kills
+        bound = window * (processes_killed + everyone * 2 * self._options.workers)
         rows = [
             ("published", len(accepted)),
             ("handled at least once", len(accepted & set(times))),
-            ("handled again", f"{twice} (bound: {processes_killed * per_kill})"),
+            ("handled again", f"{twice} (bound: {bound})"),
             ("dead-lettered", len(set(dead))),
             ("lost", f"{len(lost)} {lost[:10] if lost else ''}"),
             ("redelivered after a kill", self._redelivery(notes)),
@@ -340,7 +342,7 @@ class Run:
         ]
         for name, value in rows:
             print(f"  {name:<34}{value}")
-        return not lost and twice <= processes_killed * per_kill
+        return not lost and twice <= bound
 
     def _redelivery(self, notes: list[tuple[int, float, int]]) -> str:
         waits = []

@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.waiting import free_port, listens, wait_until
+
+# A loaded machine makes examples slowly; how long one takes says nothing about the code.
+settings.register_profile("routemq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("routemq")
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 

@@ -127,7 +127,7 @@ def _export(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
 def _purge(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int, ...]) -> int:
     if not (ids or arguments.route or arguments.all):
         raise NoSuchLetterError("say which: ids, --route NAME, or --all")
-    print(f"{store.remove(arguments.route, ids)} dead letters purged")
+    print(f"{_counted(store.remove(arguments.route, ids))} purged")
     return ExitCode.OK
 
 
@@ -145,7 +145,7 @@ def _replay(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
         done, failed = _replay_all(store, client, (each.id for each in letters))
     finally:
         client.close()
-    print(f"{done} of {len(letters)} dead letters replayed")
+    print(f"{done} of {_counted(len(letters))} replayed")
     if failed:
         raise ReplayError("; ".join(failed))
     return ExitCode.OK
@@ -175,6 +175,10 @@ def _replay_all(store: DeadLetterStore, client: PublishClient, ids: Iterable[int
 
 
 _VERBS = {"list": _list, "show": _show, "replay": _replay, "export": _export, "purge": _purge}
+
+
+def _counted(number: int) -> str:
+    return "1 dead letter" if number == 1 else f"{number} dead letters"
 
 
 def _moment(letter: DeadLetter) -> str:

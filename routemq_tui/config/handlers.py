@@ -31,13 +31,20 @@ def check_handlers(routes: tuple[RouteConfig, ...], root: Path) -> HandlerCheck:
         except (HandlerImportError, BindError) as error:
             problems.append(_problem(route, "handler", error.reason, error.hint))
             continue
-        if route.concurrency > 1 and not found[route.name].is_async:
-            message = (
-                f"found {route.concurrency} with a handler that is not async ({found[route.name].location})"
-            )
-            hint = "it handles one message at a time: add workers, or write it as async def"
-            problems.append(_problem(route, "concurrency", message, hint))
+        fault = concurrency_fault(route.concurrency, found[route.name])
+        if fault is not None:
+            problems.append(_problem(route, "concurrency", *fault))
     return HandlerCheck(tuple(problems), found)
+
+
+def concurrency_fault(concurrency: int, bound: Bound) -> tuple[str, str] | None:
+    """What is wrong with so many of this handler at once, and what would be right; None when nothing is."""
+    if concurrency == 1 or bound.is_async:
+        return None
+    return (
+        f"found {concurrency} with a handler that is not async ({bound.location})",
+        "it handles one message at a time: add workers, or write it as async def",
+    )
 
 
 def _problem(route: RouteConfig, key: str, message: str, hint: str) -> Problem:

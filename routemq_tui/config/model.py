@@ -101,6 +101,8 @@ class RouteConfig:
     """A message that was there at so many deaths of its worker process is given up without being run."""
     dead_letter_topic: str | None = None
     """Publish dead letters there instead of storing them."""
+    fast_path: bool = True
+    """Take messages out of the byte stream ourselves; False leaves all of it to paho."""
     on_error: OnError = OnError.DEAD_LETTER
     limits: Limits = Limits()
     place: Place = Place(None, None)

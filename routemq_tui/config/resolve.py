@@ -24,7 +24,7 @@ from routemq_tui.config.model import (
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
 from routemq_tui.routing.template import Template
-from routemq_tui.routing.topics import subscription
+from routemq_tui.routing.topics import matches, subscription
 
 ORDER_REASON = (
     "a route that is not shared has one worker, since several would each get every message and order is its "
@@ -147,6 +147,7 @@ def _resolve_route(
     forced = _merge(*(layer.defaults for layer in layers.forced))
     merged = _merge(defaults, own, forced)
     counts = _counts(reader, merged, own)
+    _check_dead_letter_topic(reader, merged, own)
     if not {"topic", "handler"} <= merged.keys():
         return None
     limits = _merge(*(layer.limits for layer in layers.files), *(entry.limits for entry in entries))
@@ -185,6 +186,21 @@ def _counts(reader: Reader, merged: Settings, own: Settings) -> dict[str, int]:
         merged["workers"].value if "workers" in merged else max(low, min(_ROUTE_DEFAULTS["workers"], high))
     )
     return {"workers": workers, "min_workers": low, "max_workers": high}
+
+
+def _check_dead_letter_topic(reader: Reader, merged: Settings, own: Settings) -> None:
+    """It must not come back to its own route; and only dead letters are published there."""
+    wanted = merged.get("dead_letter_topic")
+    if wanted is None:
+        return
+    template = merged.get("topic")
+    if template is not None and matches(Template.parse(template.value).filter, wanted.value):
+        message = f"found {wanted.value!r}, which the route's own topic matches: its letters would come back"
+        reader.report(wanted.place, wanted.key, message, "name a topic outside of it")
+    on_error = _value(merged, "on_error")
+    if "dead_letter_topic" in own and on_error != OnError.DEAD_LETTER:
+        message = f'nothing is published there with on_error = "{on_error}"'
+        reader.warnings.append(Problem(wanted.place, wanted.key, message))
 
 
 def _refuse_same_client_ids(reader: Reader, routes: list[RouteConfig], app: AppConfig) -> None:

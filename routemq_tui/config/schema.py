@@ -104,7 +104,6 @@ LIMITS = Section(
         "cpu_time": kinds.duration(1, 1e9),
         "open_files": kinds.whole(16, 2**20),
     },
-    inactive={"memory": None, "cpu_time": None, "open_files": None},
 )
 
 _POLICY: dict[str, Kind] = {
@@ -119,14 +118,13 @@ _POLICY: dict[str, Kind] = {
     "concurrency": kinds.whole(1, 10_000),
     "timeout": kinds.duration(0.001, 7 * 86400),
     "retries": kinds.whole(0, 1000),
+    "retry_delay": kinds.duration(0, 30),
+    "max_deliveries": kinds.whole(1, 1000),
+    "dead_letter_topic": kinds.text("a topic without wildcards", topic_fault),
+    "fast_path": kinds.boolean(),
     "on_error": kinds.choice(*(each.value for each in OnError)),
 }
-_NOT_YET: dict[str, object] = {
-    "autoscale": False,
-    "timeout": None,
-    "retries": 0,
-    "on_error": OnError.DEAD_LETTER.value,
-}
+_NOT_YET: dict[str, object] = {"autoscale": False}
 
 DEFAULTS = Section(
     keys=_POLICY,

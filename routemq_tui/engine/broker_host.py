@@ -142,6 +142,7 @@ class BrokerHost:
         self._broker = broker
         self._watch_log("broker", os.dup(broker.log_fd))
         self._version = str(broker.version) if broker.version else None
+        self._dropped = None  # a new process counts anew
         if known is None:
             self.address = own_address(self._settings, broker, self.kind == "embedded")
         self.never_started = False
@@ -175,8 +176,15 @@ class BrokerHost:
         except (OSError, EOFError, ValueError):  # it has just died, which the next turn sees
             return
         self._set(BrokerState.UP, "")
-        dropped = totals.get("dropped")
-        self._dropped = dropped if isinstance(dropped, int) else None
+        self._note_drops(totals.get("dropped"))
+
+    def _note_drops(self, dropped: object) -> None:
+        if not isinstance(dropped, int):
+            return
+        more, self._dropped = dropped - (self._dropped or 0), dropped
+        if more > 0:
+            text = f"the {self.kind} broker dropped {more} message{'s' if more > 1 else ''}"
+            self._journal.notice("warning", f"{text} (its log says why), {dropped} in all", "broker")
 
     def _watch_external(self) -> None:
         address = self.address
@@ -204,6 +212,13 @@ def _starter_of(kind: str, config: Config) -> Start | None:
         folder = state_folder(config.root)
         return lambda port, any_port: MosquittoBroker.start(folder, port, any_port=any_port)
     return None
+
+
+def session_home(settings: BrokerConfig) -> str | None:
+    """Names the broker in the list of sessions; None for the embedded one, whose sessions end with it."""
+    if settings.url == "embedded":
+        return None
+    return settings.url if settings.url == "mosquitto" else str(external_address(settings))
 
 
 def own_address(settings: BrokerConfig, broker: OwnBroker, embedded: bool) -> BrokerAddress:

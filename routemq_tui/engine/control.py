@@ -11,11 +11,13 @@ import errno
 import hashlib
 import json
 import os
+import socket
 import socketserver
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ class ControlServer:
         self.path = path
         self._engine = engine
         self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Raises OSError when the socket cannot be made. The caller holds the project's lock, so a socket
@@ -75,17 +78,19 @@ class ControlServer:
         # The folder keeps others out, also before the mode is set.
         self._server = _Server(str(self.path), self._engine)
         self.path.chmod(0o600)
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="control", daemon=True
-        ).start()
+        self._thread = threading.Thread(target=self._server.serve, name="routemq-control", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.stopping.set()
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-            self.path.unlink(missing_ok=True)
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            return
+        server.stopping.set()
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as last:
+            last.connect(str(self.path))  # wakes the thread that waits for clients
+        self._thread.join(1.0)
+        server.server_close()
+        self.path.unlink(missing_ok=True)
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -97,6 +102,10 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         self.engine = engine
         self.stopping = threading.Event()
 
+    def serve(self) -> None:
+        while not self.stopping.is_set():
+            self.handle_request()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up in mid-answer is no news, and stderr is the screen's."""
 
@@ -105,9 +114,15 @@ class _Conversation(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        while line := self.rfile.readline(MAX_REQUEST):
+        while line := self.rfile.readline(MAX_REQUEST + 1):
+            if len(line) > MAX_REQUEST:
+                self._answer({"ok": False, "error": f"a request has at most {MAX_REQUEST} bytes"})
+                return
             for answer in self._answers(line):
-                self.wfile.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+                self._answer(answer)
+
+    def _answer(self, answer: dict[str, Any]) -> None:
+        self.wfile.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
 
     def _answers(self, line: bytes) -> Iterator[dict[str, Any]]:
         try:
@@ -118,7 +133,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 yield from self._logs(request)
             else:
                 yield {"ok": True, **perform(self.server.engine, request)}
-        except (RequestError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (RequestError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             yield {"ok": False, "error": str(error)}
 
     def _logs(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,12 +9,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 
 from routemq_tui.config.model import Config, RouteConfig
+from routemq_tui.engine.deaths import DeathTable
+from routemq_tui.engine.handler_kind import is_sync
 from routemq_tui.engine.lock import STATE_FOLDER
 from routemq_tui.engine.metrics import HistoryKeeper, Totals, Window
-from routemq_tui.engine.slot import Intent, Slot, Surroundings
+from routemq_tui.engine.sessions import SessionEntry
+from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.states import SERVING, WorkerState
+from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import subscription
 from routemq_tui.worker import cells
@@ -38,6 +43,7 @@ class Crew:
         self.keeper = HistoryKeeper()
         self.rate = 0.0
         self.window = Window()
+        self.deaths = DeathTable(route.max_deliveries)
         self._around = around
         self._chosen: set[int] = set()
         self._rolling: deque[int] = deque()
@@ -87,7 +93,8 @@ class Crew:
         for slot in self:
             if slot.drain_deadline is not None and slot.drain_deadline <= now and slot.alive:
                 slot.drain_deadline = None
-                slot.kill(now, "not drained in time, killed")
+                reason = f"{slot.fault}; not drained in time" if slot.fault else "not drained in time, killed"
+                slot.kill(now, reason, blamed=bool(slot.fault))
 
     def next_deadline(self) -> float | None:
         times = [slot.drain_deadline for slot in self.slots.values() if slot.drain_deadline is not None]
@@ -96,8 +103,10 @@ class Crew:
 
     def _let_go(self) -> None:
         for slot in self:
-            if slot.intent is Intent.LEAVE and slot.process is None:
+            if slot.has_left:
                 self.retired.add(cells.read_counters(slot.words))
+                self.deaths.leave(slot.words)
+                self._around.ledgers.leave(self.route.name, slot.words)
                 del self.slots[slot.number]
 
     def _leavers(self, members: list[Slot]) -> list[Slot]:
@@ -111,9 +120,60 @@ class Crew:
 
     def _add_slot(self) -> None:
         number = next(n for n in range(1, len(self.slots) + 2) if n not in self.slots)
-        client_id = f"{self.route.group}-{self.config.app.node}-{self.route.name}-{number}"
-        slot = self.slots[number] = Slot(self.route, number, client_id, self._around)
-        slot.paused = self.paused
+        self._new_slot(number, self.client_id_of(number)).paused = self.paused
+
+    def _new_slot(self, number: int, client_id: str) -> Slot:
+        slot = self.slots[number] = Slot(self.route, number, client_id, self.deaths, self._around)
+        self.deaths.join(slot.words)
+        self._around.ledgers.join(self.route.name, slot.words)
+        return slot
+
+    def client_id_of(self, number: int) -> str:
+        return f"{self.route.group}-{self.config.app.node}-{self.route.name}-{number}"
+
+    # -- sessions left behind ----------------------------------------------------------------------------
+
+    def adopt(self, left: list[SessionEntry]) -> list[SessionEntry]:
+        """Take over the sessions an engine before us left for this route, before any slot is made.
+
+        Those the plan starts anyway are left to it. The others are drained and ended, each by a slot of its
+        own. Returns those that cannot be: another handler was to have their messages.
+        """
+        ours = {self.client_id_of(each.slot): each.slot for each in left}
+        changed = {each.client_id for each in left if each.subscription != self.subscription}
+        blocked = {number for client_id, number in ours.items() if client_id in changed}
+        free = (number for number in count(1) if number not in blocked)
+        planned = {self.client_id_of(number) for number in islice(free, self.desired)}
+        beyond = count(max([self.desired + len(blocked), *(each.slot for each in left)]) + 1)
+        refused = []
+        adopted = []
+        for entry in left:
+            if entry.client_id in planned:
+                continue
+            if entry.client_id in changed and entry.handler != self.route.handler:
+                refused.append(entry)
+                continue
+            number = ours.get(entry.client_id) or next(beyond)
+            slot = self._new_slot(number, entry.client_id)
+            slot.take_over(entry, differs=entry.client_id in changed)
+            adopted.append(slot.name)
+        if adopted:
+            text = f"sessions left at the broker are drained and ended: {', '.join(adopted)}"
+            self._around.journal.notice("information", f"{self.route.name}: {text}")
+        return refused
+
+    def entry_of(self, slot: Slot, worker: WorkerSpec, home: str) -> SessionEntry:
+        return SessionEntry(
+            route=self.route.name,
+            slot=slot.number,
+            client_id=slot.client_id,
+            subscription=worker.subscription,
+            template=worker.template,
+            handler=worker.handler,
+            qos=worker.qos,
+            broker=home,
+            protocol=worker.broker.protocol,
+        )
 
     # -- rolling restart ---------------------------------------------------------------------------------
 
@@ -163,12 +223,15 @@ class Crew:
 
     def spec_of(self, slot: Slot, broker: BrokerAddress) -> WorkerSpec:
         route = self.route
+        orphan = slot.orphan
+        if route.timeout is not None:
+            slot.is_sync = is_sync(route.handler, self.config.root)
         return WorkerSpec(
             route=route.name,
             slot=slot.number,
             client_id=slot.client_id,
-            template=route.topic,
-            subscription=self.subscription,
+            template=orphan.template if orphan else route.topic,
+            subscription=orphan.subscription if orphan else self.subscription,
             qos=route.qos,
             handler=route.handler,
             root=str(self.config.root),
@@ -187,4 +250,5 @@ class Crew:
             log_level=self.config.app.log_level,
             drain_timeout=self.config.app.shutdown_timeout,
             paused=slot.paused,
+            fast_path=route.fast_path,
         )

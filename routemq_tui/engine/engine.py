@@ -13,26 +13,29 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
 from routemq_tui.config.model import Config
 from routemq_tui.engine import fork_server
-from routemq_tui.engine.broker_host import BrokerHost
+from routemq_tui.engine.broker_host import BrokerHost, session_home
 from routemq_tui.engine.commands import Command, Stop
 from routemq_tui.engine.control import ControlServer, socket_path
 from routemq_tui.engine.instance_file import InstanceFile
 from routemq_tui.engine.journal import ENGINE, Journal
+from routemq_tui.engine.ledgers import Ledgers
 from routemq_tui.engine.lock import STATE_FOLDER, NodeLock
 from routemq_tui.engine.log_pump import LogPump
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.metrics import SAMPLE_EVERY
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.port import LogReader
-from routemq_tui.engine.slot import Surroundings
+from routemq_tui.engine.sessions import SessionList
 from routemq_tui.engine.snapshot import EngineState, Snapshot
 from routemq_tui.engine.snapshots import Observer
 from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.engine.traffic_host import TrafficHost
 from routemq_tui.engine.wake import Wake
 from routemq_tui.errors import ExitCode
@@ -54,9 +57,14 @@ class Engine:
         self._store = LogStore(config.app.log_memory)
         self._journal = Journal(self._store)
         self._pump = LogPump(self._store)
-        around = Surroundings(self._journal, self._pump.watch_worker, policy or RestartPolicy())
+        slots = config.root / STATE_FOLDER / f"{config.app.node}.slots.json"
+        sessions = SessionList(slots, session_home(config.broker), self._journal)
+        self._ledgers = Ledgers(self._journal)
+        around = Surroundings(
+            self._journal, self._pump.watch_worker, sessions, self._ledgers, policy or RestartPolicy()
+        )
         self._supervisor = Supervisor(config, around)
-        self._observer = Observer(config, self._supervisor)
+        self._observer = Observer(config, self._supervisor, self._journal)
         self._wake = Wake()
         self._broker = BrokerHost(config, self._journal, self._pump.watch_fd, self._wake.set)
         self._traffic = TrafficHost(config.traffic, self._journal, self._pump.watch_fd)
@@ -98,6 +106,7 @@ class Engine:
         except BaseException:
             self._lock.release()
             raise
+        self._supervisor.adopt()
         self._wake.open()
         if output is not None:
             self._pump.watch_fd(ENGINE, output)
@@ -207,6 +216,7 @@ class Engine:
         self._next_sample = max(self._next_sample + SAMPLE_EVERY, now)
         self._broker.workers_connected = any(slot.connected for slot in self._supervisor)
         self._observer.sample(now, time.monotonic_ns())
+        self._ledgers.settle(now)
 
     def _publish(self, now: float) -> None:
         if now - self._published_at >= (PUBLISH_EVERY if self._dirty else REFRESH_EVERY):
@@ -215,7 +225,8 @@ class Engine:
             self._dirty = False
 
     def _observe(self, now: float) -> Snapshot:
-        return self._observer.snapshot(self._state, self._broker.snapshot(), self._journal.notices, now)
+        snapshot = self._observer.snapshot(self._state, self._broker.snapshot(), self._journal.notices, now)
+        return replace(snapshot, ledgers=self._ledgers.values)
 
     # -- the end -----------------------------------------------------------------------------------------
 

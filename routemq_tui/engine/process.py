@@ -183,20 +183,25 @@ _WORDS = {
 }
 
 
+_HINTS: dict[int, str] = {
+    signal.SIGKILL: " (out of memory, or killed from outside)",
+    signal.SIGXCPU: " (its CPU time, limits.cpu_time, is used up)",
+}
+
+
 def exit_words(exit_code: int | None, topic: str | None, killed: str = "") -> str:
     """How a process ended: "exited by SIGSEGV while handling sensors/7/data".
 
     `killed` are the words for an end that was our doing: "killed by hand".
     """
-    handling = f" while handling {topic}" if topic else ""
+    handling = f" while handling {topic}" if topic and topic not in killed else ""
     if killed:
         return f"{killed}{handling}"
     if exit_code is None:
         return f"ended unseen{handling}"
     if exit_code < 0:
         name = _signal_name(-exit_code)
-        hint = " (out of memory, or killed from outside)" if -exit_code == signal.SIGKILL else ""
-        return f"exited by {name}{handling}{hint}"
+        return f"exited by {name}{handling}{_HINTS.get(-exit_code, '')}"
     if exit_code in _WORDS:
         return f"{_WORDS[ExitCode(exit_code)]}{handling}"
     return f"exited with code {exit_code}{handling}"

@@ -7,28 +7,24 @@ the supervisor. Everything here runs on the engine's thread.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from routemq_tui.config.model import RouteConfig
-from routemq_tui.engine import fork_server
-from routemq_tui.engine.journal import Journal
+from routemq_tui.engine import fork_server, reports
+from routemq_tui.engine.deaths import DeathTable
+from routemq_tui.engine.endings import End, death_of, describe_end
 from routemq_tui.engine.metrics import HistoryKeeper, Track, take_sample
-from routemq_tui.engine.policy import NEVER_AGAIN, RestartPolicy, crash_loop_reason, hopeless_reason
-from routemq_tui.engine.process import ControlError, OutputPipes, Target, WorkerProcess, exit_words
+from routemq_tui.engine.policy import NEVER_AGAIN, crash_loop_reason, hopeless_reason
+from routemq_tui.engine.process import ControlError, WorkerProcess
+from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.states import ALIVE, Event, Status, WorkerState, transition
+from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.engine.usage import Usage
-from routemq_tui.errors import ExitCode
 from routemq_tui.units import format_seconds
 from routemq_tui.worker import cells, spec
-from routemq_tui.worker.main import run
 
-STUCK_AFTER = 10.0
-"""Seconds without a heartbeat."""
 DRAIN_GRACE = 2.0
 """Seconds beyond a drain's own limit until the worker is killed."""
 
@@ -39,26 +35,17 @@ class Intent(Enum):
     SERVE = auto()
     RESTART = auto()
     LEAVE = auto()
-    """Scaled away: the slot goes when its process has gone."""
+    """Scaled away: the slot goes when its process has gone and its session is drained and ended."""
     REST = auto()
     """It stopped by its own policy and waits for a person."""
     STOP = auto()
     """The engine ends."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a slot needs of the engine."""
-
-    journal: Journal
-    watch_outputs: Callable[[str, OutputPipes], None]
-    policy: RestartPolicy = field(default_factory=RestartPolicy)
-    target: Target = run
-    chance: Callable[[], float] = random.random
-
-
 class Slot:
-    def __init__(self, route: RouteConfig, number: int, client_id: str, around: Surroundings) -> None:
+    def __init__(
+        self, route: RouteConfig, number: int, client_id: str, deaths: DeathTable, around: Surroundings
+    ) -> None:
         self.route = route
         self.number = number
         self.name = f"{route.name}/{number}"
@@ -67,24 +54,41 @@ class Slot:
         self.words = cells.words_of(self.memory)
         self.status = Status(since=time.monotonic())
         self.intent = Intent.SERVE
+        self.emptying = False
+        """Its processes only drain and end the session, which nobody else can do; then the slot goes."""
+        self.orphan: SessionEntry | None = None
+        """The session that it has taken over, where that differs from what the route has now."""
         self.paused = False
+        self.holding = ""
+        """Why the worker holds a message it can do nothing with."""
         self.process: WorkerProcess | None = None
         self.starts = 0
         self.started_at = 0.0
+        self.received_before = self.ended_before = 0
+        """Messages received and handled when the process started."""
         self.drain_deadline: float | None = None
+        self.is_sync = False
+        """Whether the handler is known to be a plain function."""
         self.stuck = False
         self.note = ""
         """What is amiss without being a state: no connection, no heartbeat."""
+        self.fault = ""
+        """Why it is drained, when that was not asked for by anybody."""
+        self.blamed = self.kill_counts = False
         self.last_exit: str | None = None
         self.last_error: str | None = None
+        self.told_given_up = float("-inf")
+        self.hopeless = self.stopped = ""
+        self.drained: spec.Drained | None = None
         self.usage: Usage | None = None
         self.track = Track(take_sample(self.words, time.monotonic(), time.monotonic_ns()))
         self.keeper = HistoryKeeper()
-        self._around = around
-        self._journal = around.journal
-        self._deaths: deque[float] = deque(maxlen=around.policy.limit * 2)
-        self._hopeless = ""
-        self._drained: spec.Drained | None = None
+        self.around = around
+        self.deaths = deaths
+        self._crashes: deque[tuple[float, int]] = deque(maxlen=around.policy.limit * 4)
+        """Time and, when one was being handled, message of each."""
+        self._drain_ends_session = False
+        self._drain_time_up = float("inf")
 
     @property
     def state(self) -> WorkerState:
@@ -108,72 +112,118 @@ class Slot:
         """Whether it counts towards the desired number."""
         return self.intent is not Intent.LEAVE
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the engine ends."""
+        return self.intent is Intent.STOP
+
+    @property
+    def has_left(self) -> bool:
+        return self.intent is Intent.LEAVE and self.process is None and not self.emptying
+
     def wants_start(self, now: float) -> bool:
-        if self.intent is not Intent.SERVE:
+        if self.intent is not Intent.SERVE and not (self.intent is Intent.LEAVE and self.emptying):
             return False
         if self.state is WorkerState.BACKOFF:
             return self.status.retry_at is not None and self.status.retry_at <= now
         return self.state is WorkerState.STOPPED
 
+    def current_topic(self) -> str | None:
+        current = cells.read_current(self.words)
+        return current[0] if current else None
+
     # -- what is done to it ------------------------------------------------------------------------------
 
     def start(self, worker: spec.WorkerSpec, now: float) -> None:
         """A new process on the slot's memory. Raises OSError when the machine has none to give."""
-        for cell in (cells.CURRENT_SINCE_NS, cells.IN_FLIGHT, cells.CONNECTED, cells.PID, cells.HEARTBEAT_NS):
-            self.words[cell] = 0  # the last process is dead: nobody else writes now
-        self.process = WorkerProcess(worker, self.memory, self._around.target)
-        self._around.watch_outputs(self.name, self.process.outputs)
+        words = self.words
+        for cell in _OF_A_PROCESS:
+            words[cell] = 0  # the last process is dead: nobody else writes now
+        words[cells.ACKNOWLEDGED] = self.received_before = words[cells.RECEIVED]
+        self.ended_before = words[cells.OK] + words[cells.FAILED]
+        self.process = WorkerProcess(worker, self.memory, self.around.target)
+        self.around.watch_outputs(self.name, self.process.outputs)
         self.starts += 1
         self.started_at = now
-        self.stuck = False
-        self.note = self._hopeless = ""
-        self._drained = None
-        self.drain_deadline = None
+        self.stuck = self.blamed = self.kill_counts = False
+        self.note = self.hopeless = self.holding = self.stopped = self.fault = ""
+        self.drained = self.drain_deadline = None
+        self._drain_ends_session, self._drain_time_up = False, float("inf")
         self.usage = Usage(self.process.pid)
-        self._become(Event.START, now, self.last_exit if self.starts > 1 else None)
-        self._say(f"started, pid {self.process.pid}" + (f" (start {self.starts})" if self.starts > 1 else ""))
+        self.become(Event.START, now, self.last_exit if self.starts > 1 else None)
+        self.say(f"started, pid {self.process.pid}" + (f" (start {self.starts})" if self.starts > 1 else ""))
+        if self.emptying:
+            self._drain_process(now, ends_session=True, timeout=None)
+            self.become(Event.DRAIN, now, "handles what its session at the broker holds, and ends it")
 
     def could_not_start(self, error: OSError | EOFError, now: float) -> None:
         """The machine has no process or file descriptor to give; tried again as after a crash."""
-        self._become(Event.START, now)
-        self._died(f"could not be started: {error}", now)
+        self.become(Event.START, now)
+        self._died(f"could not be started: {error}", 0, now)
 
     def revive(self, now: float) -> None:
         """Forget its crashes and let it start now."""
-        self._deaths.clear()
+        self._crashes.clear()
         self.intent = Intent.SERVE
         if not self.alive:
-            self._become(Event.ENDED, now)
+            self.become(Event.ENDED, now)
+
+    def take_over(self, entry: SessionEntry, differs: bool) -> None:
+        """Drain and end a session that an engine before us left under our client id."""
+        self.intent, self.emptying = Intent.LEAVE, True
+        self.orphan = entry if differs else None
 
     def drain(self, now: float, intent: Intent, timeout: float) -> None:
         """Let the process finish what it has in hand and go, within `timeout` seconds."""
         if intent is Intent.LEAVE and self.process is None:
-            kept = (
-                ", what its session at the broker holds is not drained" if self.words[cells.CONNECTS] else ""
-            )
-            self._journal.notice(
-                "information", f"{self.name} taken away (it was {self.state}){kept}", self.name
+            self.emptying = self._session_is_left()
+            then = "; what its session at the broker holds is handled" if self.emptying else ""
+            self.around.journal.notice(
+                "information", f"{self.name} taken away (it was {self.state}){then}", self.name
             )
         self.intent = intent
-        self._become(Event.DRAIN, now)
-        if self.process is None or self.state is WorkerState.KILLED:
-            return
-        self.drain_deadline = now + timeout + DRAIN_GRACE
-        self.process.send(spec.Drain(keep_session=intent is not Intent.LEAVE, timeout=timeout))
+        self.become(Event.DRAIN, now, self.fault or None)
+        if self.process is not None and self.state is not WorkerState.KILLED:
+            self.drain_deadline = now + timeout + DRAIN_GRACE
+            self._drain_process(now, ends_session=intent is Intent.LEAVE, timeout=timeout)
 
-    def kill(self, now: float, reason: str) -> None:
-        """SIGKILL, now; `reason` in words: "killed by hand"."""
+    def _drain_process(self, now: float, ends_session: bool, timeout: float | None) -> None:
+        assert self.process is not None
+        self._drain_ends_session = ends_session
+        if timeout is not None:  # a second one can only shorten the time
+            self._drain_time_up = min(self._drain_time_up, now + timeout)
+        self.process.send(spec.Drain(keep_session=not ends_session, timeout=timeout))
+
+    def hurry(self, now: float, timeout: float) -> None:
+        """The engine ends: a drain under way has so long; what is left stays in the session."""
+        self.intent = Intent.STOP
+        if self.process is not None:
+            self._drain_process(now, self._drain_ends_session, timeout)
+
+    def kill(self, now: float, reason: str, *, blamed: bool = False, counts: bool = False) -> None:
+        """SIGKILL, now; `reason` in words: "killed by hand".
+
+        `blamed`: it was not asked for, so the message being handled is suspected. `counts`: it counts as a
+        crash for the restart policy, since it would happen again at once.
+        """
         if self.process is None or not self.alive:
             return
+        self.blamed, self.kill_counts = blamed, counts
+        if not self.is_stopping:
+            self.around.ledgers.expect(death_of(self, self.process, reason), now)
         self.process.kill()
-        self._become(Event.KILL, now, reason)
+        self.become(Event.KILL, now, reason)
 
     def set_paused(self, paused: bool, now: float) -> None:
         self.paused = paused
         if self.process is not None:
             self.process.send(spec.Pause() if paused else spec.Resume())
+        self.settle_pause(now)
+
+    def settle_pause(self, now: float) -> None:
+        """Paused on request, or because the worker holds a message."""
         if self.state in (WorkerState.RUNNING, WorkerState.PAUSED):
-            self._become(Event.PAUSE if paused else Event.RESUME, now)
+            self.become(Event.PAUSE if self.paused or self.holding else Event.RESUME, now, self.holding or "")
 
     # -- what it tells -----------------------------------------------------------------------------------
 
@@ -181,31 +231,13 @@ class Slot:
         if self.process is None:
             return
         try:
-            reports = self.process.reports()
+            found = self.process.reports()
         except ControlError as error:
-            self._say(f"wrote rubbish to its control pipe ({error}): killed", logging.ERROR)
+            self.say(f"wrote rubbish to its control pipe ({error}): killed", logging.ERROR)
             self.process.kill()
             return
-        for report in reports:
-            _TAKE[type(report)](self, report, now)
-
-    def check_heartbeat(self, now: float, now_ns: int) -> None:
-        """Report a process that gives no sign of life: stopped, or busy in native code."""
-        if self.process is None or not self.alive:
-            return
-        beat = self.words[cells.HEARTBEAT_NS]
-        silent = (now_ns - beat) / 1e9 if beat else now - self.started_at
-        if silent < STUCK_AFTER:
-            if self.stuck:
-                self.stuck, self.note = False, ""
-                self._journal.notice("information", f"{self.name} is alive again", self.name)
-            return
-        topic = self._current_topic()
-        doing = f" in {topic}" if topic else ""
-        self.note = f"no heartbeat for {silent:.0f} s{doing}: stopped, or busy in native code; X kills it"
-        if not self.stuck:
-            self.stuck = True
-            self._journal.notice("warning", f"{self.name}: {self.note}", self.name)
+        for report in found:
+            reports.take(self, report, now)
 
     def take_end(self, now: float) -> None:
         """The process has ended: decide by how it did, and by what was wanted of it."""
@@ -213,127 +245,154 @@ class Slot:
         if process is None:
             return
         self.take_reports(now)  # what it said last
-        code = process.exit_code
-        on_request = self.state is WorkerState.KILLED
-        by_us = "killed for what it wrote to its control pipe" if process.killed else ""
-        words = exit_words(code, self._current_topic(), self.status.reason if on_request else by_us)
-        unfinished = self.words[cells.IN_FLIGHT]
+        end = describe_end(self, process, now)
+        one_queue = process.spec.broker.one_queue_per_group
         process.close()
         self.process = self.usage = self.drain_deadline = None
-        self.words[cells.CONNECTED] = self.words[cells.IN_FLIGHT] = self.words[cells.CURRENT_SINCE_NS] = 0
-        self.stuck, self.note = False, ""
-        self.last_exit = self._hopeless or words
-        drained = self._drained
-        if drained is not None and code == ExitCode.OK:
-            self._ended(f"drained: {drained.finished} finished, {drained.left} left", drained.left, now)
-        elif self.intent in (Intent.LEAVE, Intent.STOP):
-            self._ended(f"{words}, {unfinished} unfinished", unfinished, now)
-        elif on_request:
-            self.intent = Intent.SERVE
-            self._say(f"{words}, {unfinished} unfinished", logging.WARNING)
-            self._become(Event.ENDED, now, words)
-        elif code in NEVER_AGAIN or self._hopeless:
-            self._give_up(hopeless_reason(self._hopeless or words), now)
-        else:
-            self._died(words, now)
+        for cell in _OF_A_PROCESS:
+            self.words[cell] = 0
+        self.stuck, self.note, self.holding = False, "", ""
+        self.last_exit = self.hopeless or end.words
+        if self._drain_ends_session and end.drained and (one_queue or self._was_emptied(end.drained, now)):
+            self.around.sessions.ended(self.client_id)
+            self.emptying = False
+        self._decide(end, one_queue, now)
+
+    def _was_emptied(self, drained: spec.Drained, now: float) -> bool:
+        """A drain that gave up early leaves the session as it is, and says so only by the time it took."""
+        return drained.left == 0 and now < self._drain_time_up
+
+    def _session_is_left(self, one_queue: bool = False) -> bool:
+        """Whether the broker holds a session for this slot whose messages nobody else gets."""
+        return self.around.sessions.exists(self.client_id) and not (one_queue and self.route.shared)
 
     # -- the ends ----------------------------------------------------------------------------------------
 
-    def _ended(self, words: str, left: int, now: float) -> None:
-        severity = "warning" if left else "information"
-        if self.intent is Intent.RESTART:
-            self.intent = Intent.SERVE
-        elif self.intent is Intent.SERVE:
+    def _decide(self, end: End, one_queue: bool, now: float) -> None:
+        if self.intent is Intent.LEAVE:
+            self._left(end, one_queue, now)
+        elif self.intent is Intent.STOP:
+            words = (
+                _drained_words(end.drained) if end.drained else f"{end.words}, {end.unfinished} unfinished"
+            )
+            self._rest(words, end.unfinished, now)
+        elif self.fault:
+            self._died(self.fault if end.drained else end.words, end.suspect, now)
+        elif self.stopped:
             self.intent = Intent.REST
-            words, severity = f"stopped by its own policy ({words}); press s to start it again", "warning"
+            words = f"{self.stopped}; press s to start it again when it is mended"
+            self.around.journal.notice("error", f"{self.name} {words}", self.name)
+            self.become(Event.ENDED, now, words)
+        elif end.drained:
+            if self.intent is Intent.SERVE:
+                words = (
+                    f"stopped by its own policy ({_drained_words(end.drained)}); press s to start it again"
+                )
+                self.intent = Intent.REST
+            else:
+                words, self.intent = _drained_words(end.drained), Intent.SERVE
+            self._rest(words, end.unfinished, now)
+        elif end.killed and self.kill_counts:
+            self._died(end.words, end.suspect, now)
+        elif end.killed:
+            self.intent = Intent.SERVE
+            if self.blamed:
+                self.around.journal.notice("error", f"{self.name} {end.words}; replaced at once", self.name)
+                self.keeper.mark("replaced", time.time())
+            else:
+                self.say(f"{end.words}, {end.unfinished} unfinished", logging.WARNING)
+            self.become(Event.ENDED, now, end.words)
+        elif end.code in NEVER_AGAIN or self.hopeless:
+            self._give_up(hopeless_reason(self.hopeless or end.words), now)
+        else:
+            self._died(end.words, end.suspect, now)
+
+    def _rest(self, words: str, left: int, now: float) -> None:
+        severity = "warning" if left or self.intent is Intent.REST else "information"
         # At the end of all, whoever kills the late ones says so once for all of them.
         told = self.state is WorkerState.KILLED and self.intent is Intent.STOP
-        if self.intent in (Intent.LEAVE, Intent.REST) or (left and not told):
-            self._journal.notice(severity, f"{self.name} {words}", self.name)
+        if self.intent is Intent.REST or (left and not told):
+            self.around.journal.notice(severity, f"{self.name} {words}", self.name)
         else:
-            self._say(words)
-        self._become(Event.ENDED, now, words)
+            self.say(words)
+        self.become(Event.ENDED, now, words)
 
-    def _died(self, words: str, now: float) -> None:
-        self.intent = Intent.SERVE
-        self._deaths.append(now)
-        policy = self._around.policy
+    def _left(self, end: End, one_queue: bool, now: float) -> None:
+        """It was to go. A session that it could not end is emptied by another process, until that is done."""
+        words = _drained_words(end.drained) if end.drained else f"{end.words}, {end.unfinished} unfinished"
+        hopeless = self.hopeless or self.stopped or (end.code in NEVER_AGAIN and not end.killed)
+        if not self._session_is_left(one_queue):
+            self.emptying = False
+        elif hopeless:
+            self._abandon(self.hopeless or self.stopped or words, now)
+            return
+        elif not (end.drained or end.killed):
+            self.emptying = True
+            self._died(words, end.suspect, now)
+            return
+        else:
+            self.emptying = True
+            words += "; what its session at the broker holds is handled"
+        severity = "warning" if end.unfinished else "information"
+        self.around.journal.notice(severity, f"{self.name} {words}", self.name)
+        self.become(Event.ENDED, now, words)
+
+    def _abandon(self, reason: str, now: float) -> None:
+        """The session cannot be emptied now. It stays in the list, and is taken up again from there."""
+        self.emptying = False
+        text = (
+            f"{self.name} {reason}; its session {self.client_id} stays at the broker with what it holds: "
+            "mend that, then add a worker or start again"
+        )
+        self.around.journal.notice("error", text, self.name)
+        self.become(Event.GAVE_UP, now, reason)
+
+    def _died(self, words: str, suspect: int, now: float) -> None:
+        if self.intent is not Intent.LEAVE:
+            self.intent = Intent.SERVE
+        self._crashes.append((now, suspect))
+        policy = self.around.policy
+        # A message that is not run again explains its deaths: they are no sign of a loop.
+        crashes = [at for at, which in self._crashes if not self.deaths.explains(which)]
         self.keeper.mark("crashed", time.time())
-        if policy.is_crash_loop(self._deaths, now):
+        if policy.is_crash_loop(crashes, now):
             self._give_up(crash_loop_reason(policy, words), now)
             return
-        delay = policy.delay(self._deaths, now, self._around.chance)
+        delay = policy.delay(crashes, now, self.around.chance)
         again = f"restart in {format_seconds(delay)}" if delay else "restarted at once"
-        self._journal.notice("error", f"{self.name} {words}; {again}", self.name)
-        self._become(Event.DIED, now, words, now + delay)
+        self.around.journal.notice("error", f"{self.name} {words}; {again}", self.name)
+        self.become(Event.DIED, now, words, now + delay)
 
     def _give_up(self, reason: str, now: float) -> None:
+        if self.intent is Intent.LEAVE:
+            self._abandon(reason, now)
+            return
         self.intent = Intent.SERVE
-        self._journal.notice("error", f"{self.name} failed: {reason}", self.name)
-        self._become(Event.GAVE_UP, now, reason)
+        self.around.journal.notice("error", f"{self.name} failed: {reason}", self.name)
+        self.become(Event.GAVE_UP, now, reason)
 
     # -- small things ------------------------------------------------------------------------------------
 
-    def _become(
+    def become(
         self, event: Event, now: float, reason: str | None = None, retry_at: float | None = None
     ) -> None:
         self.status = transition(self.status, event, now, reason, retry_at)
 
-    def _say(self, text: str, level: int = logging.INFO) -> None:
-        self._journal.event(self.name, text, level)
-
-    def _current_topic(self) -> str | None:
-        current = cells.read_current(self.words)
-        return current[0] if current else None
-
-    def _take_connected(self, report: spec.Connected, now: float) -> None:
-        self.note = ""
-        self._say("connected, " + ("session taken up again" if report.session_present else "new session"))
-        if report.expiry_cap is not None:
-            self._say(
-                f"the broker keeps the session for {report.expiry_cap} s only: "
-                "messages for this worker are lost when it is away longer",
-                logging.WARNING,
-            )
-
-    def _take_subscribed(self, report: spec.Subscribed, now: float) -> None:
-        level = logging.INFO if report.granted_qos >= self.route.qos else logging.WARNING
-        self._say(f"subscribed, QoS {report.granted_qos} granted (asked for {self.route.qos})", level)
-        self._become(Event.SUBSCRIBED, now)
-        if self.paused and self.state is WorkerState.RUNNING:
-            self._become(Event.PAUSE, now)
-
-    def _take_disconnected(self, report: spec.Disconnected, now: float) -> None:
-        self.note = f"no connection: {report.reason}"
-        self._say(f"{self.note}; next try in {format_seconds(report.retry_in)}", logging.WARNING)
-
-    def _take_hopeless(self, report: spec.ImportFailed | spec.Refused | spec.TakenOver, now: float) -> None:
-        reason = "another client uses it" if isinstance(report, spec.TakenOver) else report.reason
-        self._hopeless = f"{_HOPELESS[type(report)]}: {reason}"
-
-    def _take_draining(self, report: spec.Draining, now: float) -> None:
-        self._say(f"draining, {report.in_hand} in hand")
-
-    def _take_drained(self, report: spec.Drained, now: float) -> None:
-        self._drained = report
-
-    def _take_handler_failed(self, report: spec.HandlerFailed, now: float) -> None:
-        self.last_error = f"{report.error} ({report.topic})"
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        self.around.journal.event(self.name, text, level)
 
 
-_HOPELESS: dict[type, str] = {
-    spec.ImportFailed: "the handler cannot be used",
-    spec.Refused: "the broker refused it",
-    spec.TakenOver: "its client id was taken over",
-}
-_TAKE: dict[type, Callable[..., None]] = {
-    spec.Connected: Slot._take_connected,
-    spec.Subscribed: Slot._take_subscribed,
-    spec.Disconnected: Slot._take_disconnected,
-    spec.ImportFailed: Slot._take_hopeless,
-    spec.Refused: Slot._take_hopeless,
-    spec.TakenOver: Slot._take_hopeless,
-    spec.Draining: Slot._take_draining,
-    spec.Drained: Slot._take_drained,
-    spec.HandlerFailed: Slot._take_handler_failed,
-}
+_OF_A_PROCESS = (
+    cells.CURRENT_SINCE_NS,
+    cells.CURRENT_FINGERPRINT,
+    cells.IN_FLIGHT,
+    cells.CONNECTED,
+    cells.HOLDING,
+    cells.PID,
+    cells.HEARTBEAT_NS,
+)
+"""Cells that tell of the process and mean nothing without it."""
+
+
+def _drained_words(drained: spec.Drained) -> str:
+    return f"drained: {drained.finished} finished, {drained.left} left"

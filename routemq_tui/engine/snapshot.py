@@ -122,6 +122,8 @@ class RouteSnapshot:
     history: History = History()
     workers: tuple[WorkerSnapshot, ...] = ()
     """By slot number. A stopped, failed or crashed worker keeps its row."""
+    reason: str = ""
+    """What holds it up, in words: "jobs/2 holds a message: the disk is full"."""
 
 
 class BrokerState(StrEnum):
@@ -155,6 +157,49 @@ class Notice:
     text: str
 
 
+class Outcome(StrEnum):
+    """What became of a message that was in hand when its worker died."""
+
+    AWAITED = "awaited"
+    """Not seen again yet; in a settled ledger: not seen in the time it was looked for."""
+    REDELIVERED = "redelivered"
+    """A worker has it; its handler has not ended yet."""
+    HANDLED = "handled"
+    HANDLED_TWICE = "handled twice"
+    """Its handler had ended before the death, the broker had no acknowledgement: it ran again."""
+    UNKNOWABLE = "unknowable"
+    """QoS 0: no broker sends it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One message of a ledger."""
+
+    fingerprint: int
+    topic: str | None
+    """Known once the message was seen again, or when its handler was running."""
+    outcome: Outcome
+    slot: int | None = None
+    """The slot it came to."""
+    after: float | None = None
+    """Seconds from the death to the redelivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What was in hand at a kill or crash, and what became of it."""
+
+    worker: str
+    pid: int
+    time: float
+    """Unix time of the death."""
+    reason: str
+    in_flight: int
+    entries: tuple[LedgerEntry, ...] = ()
+    """In order of receipt; of very many only the first are followed."""
+    settled: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     sequence: int
@@ -173,3 +218,5 @@ class Snapshot:
     desired: int = 0
     notices: tuple[Notice, ...] = field(default=())
     """The last 50, oldest first."""
+    ledgers: tuple[Ledger, ...] = ()
+    """Of the last 20 deaths with messages in hand, newest last."""

@@ -2,11 +2,13 @@
 
 Top level: `version, pid, time, state, group, node, health, health_percent, running, desired, broker{kind,
 address, state, version, reason, dropped}, totals{metrics}, routes[],
-notices[{number, time, severity, text}]`.
+notices[{number, time, severity, text}], ledgers[{worker, pid, time, reason, in_flight, settled, entries[
+{fingerprint, topic, outcome ("awaited", "redelivered", "handled", "handled twice" or "unknowable"), slot,
+after}]}]`.
 
 A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, max_workers, state
-("running", "paused", "degraded" or "down"), metrics, workers[]`. A worker: `name, slot, pid, state, reason,
-client_id, connected, window, share, restarts, uptime, retry_in, last_exit, last_error, current_topic,
+("running", "paused", "degraded" or "down"), reason, metrics, workers[]`. A worker: `name, slot, pid, state,
+reason, client_id, connected, window, share, restarts, uptime, retry_in, last_exit, last_error, current_topic,
 current_for, metrics`.
 
 The metrics stand beside the other keys of a route or worker: `received, ok, failed, retried, dead_lettered,
@@ -22,7 +24,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from routemq_tui.engine.snapshot import Metrics, RouteSnapshot, Snapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import Ledger, Metrics, RouteSnapshot, Snapshot, WorkerSnapshot
 
 VERSION = 1
 
@@ -44,6 +46,7 @@ def snapshot_values(snapshot: Snapshot) -> dict[str, Any]:
         "totals": _metrics(snapshot.metrics),
         "routes": [_route(each) for each in snapshot.routes],
         "notices": [asdict(each) for each in snapshot.notices],
+        "ledgers": [_ledger(each) for each in snapshot.ledgers],
     }
 
 
@@ -60,9 +63,15 @@ def _route(route: RouteSnapshot) -> dict[str, Any]:
         "running": route.running,
         "max_workers": route.max_workers,
         "state": _state_of(route),
+        "reason": route.reason,
         **_metrics(route.metrics),
         "workers": [_worker(each) for each in route.workers],
     }
+
+
+def _ledger(ledger: Ledger) -> dict[str, Any]:
+    entries = [{**asdict(each), "outcome": each.outcome.value} for each in ledger.entries]
+    return {**asdict(ledger), "entries": entries}
 
 
 def _state_of(route: RouteSnapshot) -> str:

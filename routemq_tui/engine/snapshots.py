@@ -10,6 +10,7 @@ import time
 
 from routemq_tui.config.model import Config
 from routemq_tui.engine.crew import Crew
+from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.metrics import HistoryKeeper, Totals, Window, add_windows, metrics_of, take_sample
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import (
@@ -24,6 +25,7 @@ from routemq_tui.engine.snapshot import (
 )
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.engine.watchdog import look_after
 from routemq_tui.worker import cells
 
 HEALTHY = 90
@@ -40,9 +42,10 @@ def health_of(running: int, desired: int) -> tuple[Health, int]:
 
 
 class Observer:
-    def __init__(self, config: Config, supervisor: Supervisor) -> None:
+    def __init__(self, config: Config, supervisor: Supervisor, journal: Journal) -> None:
         self._config = config
         self._supervisor = supervisor
+        self._journal = journal
         self._keeper = HistoryKeeper()
         self._rate = 0.0
         self._window = Window()
@@ -55,7 +58,7 @@ class Observer:
     def sample(self, now: float, now_ns: int) -> None:
         for slot in self._supervisor:
             slot.track.add(take_sample(slot.words, now, now_ns))
-            slot.check_heartbeat(now, now_ns)
+            look_after(slot, self._journal, now, now_ns)
         crews = list(self._supervisor.crews.values())
         for crew in crews:
             crew.rate, crew.window = add_windows(slot.track.window for slot in crew)
@@ -141,6 +144,7 @@ def _route_snapshot(crew: Crew, now: float, now_ns: int) -> tuple[RouteSnapshot,
         metrics=_joined(totals, crew.rate, crew.window, slots),
         history=crew.keeper.history,
         workers=tuple(workers),
+        reason="; ".join(f"{slot.name} {slot.holding}" for slot in slots if slot.holding),
     )
     return snapshot, totals
 

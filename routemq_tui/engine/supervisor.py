@@ -9,13 +9,18 @@ from typing import Any
 from routemq_tui.config.model import Config
 from routemq_tui.engine import commands
 from routemq_tui.engine.crew import Crew
-from routemq_tui.engine.slot import Intent, Slot, Surroundings
+from routemq_tui.engine.sessions import SessionEntry
+from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
 from routemq_tui.worker.spec import BrokerAddress
 
 STARTS_PER_STEP = 8
 """A start takes about 5 ms; between steps commands and reports get their turn."""
+
+EMPTYING_AT_END = 2.0
+"""Seconds a worker that empties a session goes on at the engine's end; the next engine takes it up again."""
 
 
 class Supervisor:
@@ -25,6 +30,7 @@ class Supervisor:
         self.stopping = False
         self._config = config
         self._journal = around.journal
+        self._sessions = around.sessions
         self._stop_deadline: float | None = None
         self._broker: BrokerAddress | None = None
         self._started = 0
@@ -45,6 +51,24 @@ class Supervisor:
         if self.stopping and self._stop_deadline is not None:
             times.append(self._stop_deadline)
         return min(times, default=None)
+
+    def adopt(self) -> None:
+        """Take over the sessions that an engine before us left; says which it cannot."""
+        left: dict[str, list[SessionEntry]] = {}
+        elsewhere: list[SessionEntry] = []
+        for entry in self._sessions.load():
+            if entry.broker != self._sessions.home:
+                elsewhere.append(entry)
+            else:
+                left.setdefault(entry.route, []).append(entry)
+        for name, entries in left.items():
+            crew = self.crews.get(name)
+            for entry in crew.adopt(entries) if crew is not None else entries:
+                self._journal.notice("warning", orphan_words(entry, crew is None))
+        if elsewhere:
+            brokers = ", ".join(sorted({each.broker for each in elsewhere}))
+            text = f"{len(elsewhere)} sessions of our workers still collect messages at {brokers}"
+            self._journal.notice("warning", f"{text}: start once with broker.url set to it")
 
     # -- the one step ------------------------------------------------------------------------------------
 
@@ -69,7 +93,9 @@ class Supervisor:
             return
         self._started += 1
         try:
-            slot.start(crew.spec_of(slot, self._broker), now)
+            worker = crew.spec_of(slot, self._broker)
+            self._sessions.started(crew.entry_of(slot, worker, self._sessions.home or ""))
+            slot.start(worker, now)
         except (OSError, EOFError) as error:  # EOFError: the fork server could not fork and died of it
             slot.could_not_start(error, now)
 
@@ -85,6 +111,8 @@ class Supervisor:
             for slot in self:
                 if slot.is_member and (slot.alive or slot.state is WorkerState.BACKOFF):
                     slot.drain(now, Intent.STOP, timeout * 0.9)
+                elif slot.alive:
+                    slot.hurry(now, min(timeout * 0.9, EMPTYING_AT_END) if slot.emptying else timeout * 0.9)
                 slot.drain_deadline = None  # one deadline for all
         self.stopping = True
 
@@ -172,6 +200,7 @@ class Supervisor:
         if slot.alive:
             self._journal.notice("information", f"{slot.name} is {slot.state} already")
         else:
+            crew.deaths.clear()
             slot.revive(now)
 
     def _kill(self, crew: Crew, command: commands.KillWorker, now: float) -> None:
@@ -188,12 +217,14 @@ class Supervisor:
     def _restart(self, crew: Crew, command: commands.RestartWorker, now: float) -> None:
         slot = self._slot(crew, command.slot)
         if slot is not None and slot.is_member:
+            crew.deaths.clear()  # the handler may be mended: every message gets a new chance
             crew.restart(slot, now)
 
     def _roll(self, crew: Crew, command: commands.RollingRestart, now: float) -> None:
         if crew.is_rolling:
             self._journal.notice("information", f"{crew.route.name}: a rolling restart is under way already")
             return
+        crew.deaths.clear()
         crew.roll()
         self._journal.event("engine", f"{crew.route.name}: rolling restart")
 
@@ -210,6 +241,18 @@ class Supervisor:
         if slot is None:
             self._journal.notice("warning", f"there is no worker {crew.route.name}/{number}")
         return slot
+
+
+def orphan_words(entry: SessionEntry, route_is_gone: bool) -> str:
+    """A session nobody of the present configuration can drain, and how to be rid of it."""
+    why = "is gone" if route_is_gone else "has another topic and another handler now"
+    host, _, port = entry.broker.rpartition(":")
+    where = f"-h {host} -p {port} " if port.isdigit() else ""
+    return (
+        f"route {entry.route!r} {why}, and its session {entry.client_id} at {entry.broker} goes on "
+        f"collecting messages of {entry.subscription}. To have them handled, put the route back as it was "
+        f"and start once; to throw them away: mosquitto_sub {where}-i {entry.client_id} -t nothing -E"
+    )
 
 
 _EXECUTE: dict[type, Callable[[Supervisor, Crew, Any, float], None]] = {

@@ -37,6 +37,8 @@ _NAMES = (
     "acknowledged",  # of `received`, those that are no longer in hand: all before them are not either
     "current_fingerprint",  # of the message whose handler call is under way
     "holding",  # 1 while a message is held because its dead letter cannot be stored
+    "done_from",  # numbers of receipt from here …
+    "done_to",  # … to here are handled, and their acknowledgement is not out yet
 )
 _INDEX = {name: index for index, name in enumerate(_NAMES)}
 
@@ -63,6 +65,8 @@ _INDEX = {name: index for index, name in enumerate(_NAMES)}
     ACKNOWLEDGED,
     CURRENT_FINGERPRINT,
     HOLDING,
+    DONE_FROM,
+    DONE_TO,
 ) = range(len(_NAMES))
 
 HISTOGRAM = 32
@@ -142,6 +146,8 @@ class Counters:
     acknowledged: int
     current_fingerprint: int
     holding: int
+    done_from: int
+    done_to: int
 
 
 def read_counters(words: memoryview) -> Counters:

@@ -12,17 +12,19 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from paho.mqtt.client import MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from routemq_tui.errors import ExitCode
 from routemq_tui.worker import cells, reasons
+from routemq_tui.worker.acknowledgements import Qos2Window, pubacks, pubrecs
+from routemq_tui.worker.delivery import Topic
+from routemq_tui.worker.hot_path import Packet
+from routemq_tui.worker.inbound import Inbound
 from routemq_tui.worker.paho_client import in_thread, make_client
 from routemq_tui.worker.socket_wrapper import MqttSocket
 from routemq_tui.worker.spec import (
@@ -34,6 +36,8 @@ from routemq_tui.worker.spec import (
     WorkerReport,
     WorkerSpec,
 )
+from routemq_tui.worker.subscriptions import Subscriptions
+from routemq_tui.worker.wire import StreamError
 
 FIRST_RETRY = 0.2
 LONGEST_RETRY = 15.0
@@ -53,6 +57,10 @@ _log = logging.getLogger("routemq.worker")
 class Receiver(Protocol):
     """What takes the messages."""
 
+    def resolve(self, text: str) -> Topic: ...
+
+    def take_packets(self, packets: list[Packet]) -> None: ...
+
     def receive(self, packet: MQTTMessage) -> None: ...
 
     def connected(self, session_present: bool) -> None: ...
@@ -71,8 +79,6 @@ class Connection:
         """Rises with each CONNACK: an acknowledgement belongs to the connection its message came on."""
         self.subscribed = False
         self.reading = True
-        self._awaiting: dict[int, asyncio.Future[None]] = {}
-        """SUBSCRIBE and UNSUBSCRIBE packets under way, by packet id."""
         self._spec = spec
         self._words = words
         self._report = report
@@ -90,11 +96,17 @@ class Connection:
         self._heard_base = 0.0
         self._writer_on = False
         self.client = make_client(spec)
+        self.subscriptions = Subscriptions(self.client, spec.broker.protocol == "5", self._watch_unsent)
         self._receiver: Receiver
+        self.qos2 = Qos2Window(words[cells.QOS2 : cells.QOS2 + cells.QOS2_WORDS].cast("B"))
+        self._inbound: Inbound | None = None
         self._set_callbacks()
 
     def attach(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        if self._spec.fast_path:
+            v5 = self._spec.broker.protocol == "5"
+            self._inbound = Inbound(v5, receiver.resolve, receiver.take_packets, self.qos2)
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -160,23 +172,54 @@ class Connection:
         self._lost = loop.create_future()
         self._asked_at = self._heard_base = time.monotonic()
         self.reading = True
+        if self._inbound is not None:
+            self._inbound.connected_anew()
         loop.add_reader(socket.fileno(), self._on_readable)
         return await self._lost
 
     # -- reading and writing -----------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        if self._socket is not None and self._socket.fill():
-            self._read_packets()
+        if self._socket is not None:
+            self._read_chunk(self._socket)
+
+    def _read_chunk(self, socket: MqttSocket) -> bool:
+        """Read once; False when there was nothing."""
+        if self._inbound is None:
+            if not socket.fill():
+                return False
+        elif chunk := socket.read():
+            fault = self._inbound.feed(chunk, self._read_by_paho, self.send)
+            if fault is not None:
+                self._refuse_stream(socket, fault)
+            if self._socket is not socket:
+                return True
+        elif chunk is None:
+            return False
+        self._read_packets()
+        return True
+
+    def _read_by_paho(self, packet: bytes) -> bool:
+        """Give paho a packet; False when the connection ended with it."""
+        socket = self._socket
+        if socket is None:
+            return False
+        socket.give(packet)
+        self.client.loop_read()
+        return self._socket is socket
+
+    def _refuse_stream(self, socket: MqttSocket, fault: StreamError) -> None:
+        """Nothing can be made of what would come next (MQTT 5 section 4.13)."""
+        if self._spec.broker.protocol == "5":
+            self.send(bytes((0xE0, 2, fault.reason, 0)))
+        socket.fail(f"the broker sent what is not MQTT: {fault.text}")
 
     def _read_packets(self) -> None:
         socket = self._socket
-        while socket is not None and self.reading:
+        while socket is not None and self.reading and (socket.buffered or socket.over):
             self.client.loop_read()
             if self._socket is not socket:
                 return
-            if not socket.buffered:
-                break
         if self.client.want_write():  # what a callback queued
             self.client.loop_write()
         self._watch_unsent()
@@ -185,9 +228,10 @@ class Connection:
         """Notice, before an acknowledgement is wasted on it, a connection that went during a long handler."""
         socket = self._socket
         for _ in range(_LOOK_CHUNKS):
-            if socket is None or self._socket is not socket or not self.reading or not socket.fill():
+            if socket is None or self._socket is not socket or not self.reading:
                 return
-            self._read_packets()
+            if not self._read_chunk(socket):
+                return
 
     def pause_reading(self) -> None:
         """Let the rest wait in the kernel and at the broker. Pings go on."""
@@ -255,32 +299,31 @@ class Connection:
     # -- packets -----------------------------------------------------------------------------------------
 
     def acknowledge(self, packet_id: int, qos: int) -> None:
-        """PUBACK or PUBCOMP, on the connection the caller has checked the message to belong to."""
-        self.client.ack(packet_id, qos)
-
-    def subscribe(self, topic: str, qos: int) -> asyncio.Future[None]:
-        """Resolves at SUBACK; ConnectionError when it is refused or the connection goes."""
-        return self._awaited(*self._send_subscribe(topic, qos))
-
-    def unsubscribe(self, topic: str) -> asyncio.Future[None]:
-        """Resolves at UNSUBACK; ConnectionError when the connection goes."""
-        return self._awaited(*self.client.unsubscribe(topic))
-
-    def _send_subscribe(self, topic: str, qos: int) -> tuple[MQTTErrorCode, int | None]:
-        if self._spec.broker.protocol == "5":
-            # Retained messages come with a new subscription only, not again after each reconnect.
-            return self.client.subscribe(topic, options=SubscribeOptions(qos=qos, retainHandling=1))
-        return self.client.subscribe(topic, qos)
-
-    def _awaited(self, result: MQTTErrorCode, packet_id: int | None) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # may go unasked
-        if result != MQTTErrorCode.MQTT_ERR_SUCCESS or packet_id is None:
-            future.set_exception(ConnectionError("not connected"))
+        """On the connection the caller has checked the message to belong to."""
+        if self._inbound is None:
+            self.client.ack(packet_id, qos)
+        elif qos == 2:
+            self.acknowledge_all((), (packet_id,))
         else:
-            self._awaiting[packet_id] = future
+            self.acknowledge_all((packet_id,), ())
+
+    def acknowledge_all(self, qos1: Sequence[int], qos2: Sequence[int]) -> None:
+        """PUBACK and PUBREC for these packet ids, each in the order of receipt, in one write."""
+        for packet_id in qos2:
+            self.qos2.mark(packet_id)
+        if qos1 or qos2:
+            self.send(pubacks(qos1) + pubrecs(qos2))
+
+    def send(self, packets: bytes) -> None:
+        socket = self._socket
+        if socket is None:
+            return
+        try:
+            socket.send(packets)
+        except OSError as error:
+            socket.fail(str(error))
+            asyncio.get_running_loop().call_soon(self._force_read)
         self._watch_unsent()
-        return future
 
     # -- paho's callbacks --------------------------------------------------------------------------------
 
@@ -289,7 +332,6 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_unsubscribe = self._on_unsubscribe
         client.on_socket_close = self._on_socket_close
         client.on_message = lambda _client, _data, packet: self._receiver.receive(packet)
 
@@ -307,6 +349,8 @@ class Connection:
         self._words[cells.CONNECTS] += 1
         if not present:
             self._words[cells.GENERATION] += 1
+            if self._inbound is not None:
+                self._inbound.session_lost()
         self.socket = self._socket
         cap = getattr(properties, "SessionExpiryInterval", None)
         shorter = cap is not None and cap < self._spec.broker.session_expiry
@@ -314,16 +358,11 @@ class Connection:
         self._report(Connected(present, receive_maximum, cap if shorter else None))
         self._receiver.connected(present)
         # SUBSCRIBE whatever session-present says: a broker may have kept the session and lost this.
-        _, self._subscribe_id = self._send_subscribe(self._spec.subscription, self._spec.qos)
+        self._subscribe_id = self.subscriptions.send(self._spec.subscription, self._spec.qos)
 
     def _on_subscribe(self, _client: Any, _data: Any, packet_id: int, codes: Any, _properties: Any) -> None:
         code = codes[0]
-        future = self._awaiting.pop(packet_id, None)
-        if future is not None and not future.done():
-            if code.is_failure:
-                future.set_exception(ConnectionError(str(code)))
-            else:
-                future.set_result(None)
+        self.subscriptions.answered(packet_id, str(code) if code.is_failure else None)
         if packet_id != self._subscribe_id:
             return
         if code.is_failure:
@@ -337,11 +376,6 @@ class Connection:
         self._subscribed_at = time.monotonic()
         self._words[cells.CONNECTED] = 1
         self._report(Subscribed(granted_qos=code.value))
-
-    def _on_unsubscribe(self, _client: Any, _data: Any, packet_id: int, _codes: Any, _props: Any) -> None:
-        future = self._awaiting.pop(packet_id, None)
-        if future is not None and not future.done():
-            future.set_result(None)
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         now = time.monotonic()
@@ -368,10 +402,7 @@ class Connection:
         was_connected, self.socket, self._socket = self.socket is not None, None, None
         self.subscribed = False
         self._words[cells.CONNECTED] = 0
-        for future in self._awaiting.values():
-            if not future.done():
-                future.set_exception(ConnectionError("the connection was lost"))
-        self._awaiting.clear()
+        self.subscriptions.lost()
         if was_connected:
             self._receiver.lost()
 

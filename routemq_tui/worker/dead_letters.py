@@ -23,7 +23,8 @@ FILE_NAME = "dead-letters.sqlite3"
 CLAIM_EXPIRES = 60.0
 """Seconds after which a replay that never ended no longer holds its letter."""
 
-_BUSY_SECONDS = 2.0
+PATIENCE = 2.0
+"""Seconds to wait for another process that writes."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -79,7 +80,10 @@ class DeadLetterStore:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
+        self.patience = PATIENCE
+        """For connections opened from now on."""
         self._connection: sqlite3.Connection | None = None
+        self._inode = 0
 
     def add(self, letter: DeadLetter) -> int:
         """Store one letter and return its id; when this returns, the letter is on the disk."""
@@ -140,10 +144,12 @@ class DeadLetterStore:
 
     def _open(self, make: bool = False) -> sqlite3.Connection:
         """The connection, as a context that commits, or rolls back when something is raised."""
+        if self._connection is not None and make and not self._still_there():
+            self.close()
         if self._connection is None:
             if make:
                 _make_private(self.path)
-            connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS)
+            connection = sqlite3.connect(self.path, timeout=self.patience)
             connection.row_factory = sqlite3.Row
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -153,7 +159,15 @@ class DeadLetterStore:
                 connection.close()
                 raise
             self._connection = connection
+            self._inode = self.path.stat().st_ino
         return self._connection
+
+    def _still_there(self) -> bool:
+        """A letter written to a file that was deleted meanwhile would be gone."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Messages to the handler: one after the other, or several async ones at once, counted and acknowledged.
+"""Messages to the handler: one after the other, or several async ones at once, tried again, acknowledged.
 
 Runs on the worker's loop. Nothing a handler raises gets out of here.
 """
@@ -8,211 +8,318 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
-import routemq_tui
 from routemq_tui.routing.binding import Bound, PayloadError
 from routemq_tui.routing.message import Message, Publisher
-from routemq_tui.routing.template import Template
+from routemq_tui.units import format_seconds
 from routemq_tui.worker import cells
-from routemq_tui.worker.connection import Connection
-from routemq_tui.worker.deliveries import Deliveries, Delivery
+from routemq_tui.worker.deliveries import Deliveries
+from routemq_tui.worker.delivery import Delivery
+from routemq_tui.worker.engine_notes import Suspects, Watched
+from routemq_tui.worker.failure import Failure, failed
+from routemq_tui.worker.giving_up import FailurePolicy
+from routemq_tui.worker.hot_path import LONG_NS, Ran
 from routemq_tui.worker.spec import HandlerFailed, WorkerReport, WorkerSpec
+from routemq_tui.worker.stepping import Stepped
 
 TURN_SECONDS = 0.05
 """Handlers run for at most so long before the loop looks at the control pipe and the socket again."""
-WAITING_MESSAGES = 256
-WAITING_BYTES = 8 * 1024 * 1024
-"""With this many messages (or `prefetch`, when that is more) or bytes waiting, the socket is not read."""
 REPORT_SECONDS = 0.5
-_LONG_NS = 50_000_000
-_KNOWN_TOPICS = 4096
-_PACKAGE = str(Path(routemq_tui.__file__).parent)
 
 _log = logging.getLogger("routemq.handler")
 
 
 class Dispatcher:
+    """`look` is called before an acknowledgement after a while in which the loop did not run; `turn_ended`
+    when handlers have run for a while, or have nothing more to do."""
+
     def __init__(
         self,
         spec: WorkerSpec,
-        template: Template,
         bound: Bound,
         words: memoryview,
-        connection: Connection,
+        deliveries: Deliveries,
+        watched: Watched,
+        policy: FailurePolicy,
         client: Publisher,
         report: Callable[[WorkerReport], None],
+        look: Callable[[], None],
+        turn_ended: Callable[[], None],
     ) -> None:
-        self.deliveries = Deliveries(connection.acknowledge)
-        self.paused = spec.paused
-        self.stopped_reading = False
-        """Set by a drain that takes nothing more: reading is then not taken up again."""
+        self.halted = False
+        """Set by `on_error = "stop"`: nothing is begun any more."""
         self.finished = 0
-        """Messages whose handler ended."""
-        self.sentinel: Callable[[bytes], None] | None = None
-        self.sentinel_topic = f"routemq/{spec.client_id}/sentinel"
-        """One of a drain that was cut short may still come to the next process."""
+        """Messages whose handling ended."""
         self._spec = spec
-        self._template = template
         self._bound = bound
         self._words = words
-        self._connection = connection
+        self._deliveries = deliveries
+        self._watched = watched
+        self._policy = policy
         self._client = client
         self._report = report
+        self._look = look
+        self._turn_ended = turn_ended
+        self._suspects = Suspects(words)
         self._reported_at = 0.0
-        self._limit = max(spec.prefetch, WAITING_MESSAGES)
-        self._topics: dict[str, tuple[str, bytes, Mapping[str, Any] | None]] = {}
+        self._several = spec.concurrency > 1 and bound.is_async
         self._wake = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._not_paused = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._broken: BaseException | None = None
+        self._in_handlers: dict[Delivery, int] = {}
+        """Begun and not ended, each with `time.monotonic_ns()` of the attempt under way, or 0."""
+        self.set_paused(spec.paused)
 
-    # -- what comes --------------------------------------------------------------------------------------
-
-    def receive(self, packet: MQTTMessage) -> None:
-        topic, raw_topic, params = self._topic_of(packet)
-        link = self._connection.number
-        if topic == self.sentinel_topic:
-            self.deliveries.add(Delivery(raw_topic, None, packet.qos, packet.mid, link))
-            if self.sentinel is not None:
-                self.sentinel(bytes(packet.payload))
-            return
-        words = self._words
-        words[cells.RECEIVED] += 1
-        words[cells.BYTES] += len(packet.payload)
-        if packet.dup:
-            words[cells.DUPLICATES] += 1
-        message = Message(
-            topic=topic,
-            params=params,  # type: ignore[arg-type]  # None is handled before the handler sees it
-            payload=bytes(packet.payload),
-            qos=packet.qos,
-            retain=packet.retain,
-            duplicate=packet.dup,
-            properties=_properties(packet.properties),
-            worker=self._spec.name,
-            client=self._client,
-        )
-        self.deliveries.add(Delivery(raw_topic, message, packet.qos, packet.mid, link))
-        words[cells.IN_FLIGHT] = self.deliveries.in_hand
+    def wake(self) -> None:
+        """There is something to do."""
         self._wake.set()
-        if self._full():
-            self._connection.pause_reading()
-
-    def connected(self, session_present: bool) -> None:
-        self.deliveries.connected(self._connection.number, session_present)
-        self._words[cells.IN_FLIGHT] = self.deliveries.in_hand
-        self._wake.set()
-
-    def lost(self) -> None:
-        self.deliveries.lost()
 
     def set_paused(self, paused: bool) -> None:
-        self.paused = paused
+        if paused:
+            self._not_paused.clear()
+        else:
+            self._not_paused.set()
         self._wake.set()
 
-    def _full(self) -> bool:
-        waiting = self.deliveries
-        return len(waiting.waiting) >= self._limit or waiting.waiting_bytes >= WAITING_BYTES
+    @property
+    def busy(self) -> bool:
+        """A message was begun and has not ended."""
+        return bool(self._in_handlers)
 
-    def _topic_of(self, packet: MQTTMessage) -> tuple[str, bytes, Mapping[str, Any] | None]:
-        """The topic, its bytes, and its parameters, which are None when it does not match."""
-        try:
-            topic = packet.topic
-        except UnicodeDecodeError as error:
-            return error.object.decode("utf-8", "backslashreplace"), error.object, None
-        known = self._topics.get(topic)
-        if known is None:
-            if len(self._topics) >= _KNOWN_TOPICS:
-                self._topics.clear()
-            known = self._topics[topic] = (topic, topic.encode(), self._template.match(topic))
-        return known
+    @property
+    def stuck(self) -> bool:
+        """Nothing can be finished now: stopped by policy, or all there is is held for its dead letter."""
+        if self.halted:
+            return not self._in_handlers
+        return self._policy.holding and self._policy.storing == len(self._in_handlers)
 
-    # -- handlers ----------------------------------------------------------------------------------------
+    # -- turns -------------------------------------------------------------------------------------------
 
     async def consume(self) -> None:
         """The one long-lived task that runs handlers; `asyncio.timeout` and the like work in them."""
         while True:
+            if self._broken is not None:
+                raise self._broken
             if not self._ready():
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            self._watched.look()
             turn_ends = time.monotonic() + TURN_SECONDS
             while self._ready() and time.monotonic() < turn_ends:
-                delivery = self.deliveries.begin()
-                if self._spec.concurrency > 1 and self._bound.is_async:
+                if self._deliveries.batch and self._ordinary():
+                    await self._run_hot(turn_ends)
+                    continue
+                delivery = self._deliveries.begin()
+                if self._several:
                     self._start(delivery)
                 else:
                     await self._handle(delivery)
-            if not self.stopped_reading and len(self.deliveries.waiting) <= self._limit // 2:
-                self._connection.resume_reading()
+            self._turn_ended()
             # Once to let the loop look at its descriptors, once to let it call what it found.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
     def _ready(self) -> bool:
-        waiting = bool(self.deliveries.waiting) and not self.paused
-        return waiting and len(self._running) < self._spec.concurrency
+        if self.halted or self._policy.holding or not self._not_paused.is_set():
+            return False
+        return bool(self._deliveries.not_begun) and len(self._tasks) < self._spec.concurrency
+
+    def _ordinary(self) -> bool:
+        """The hot path may run: nobody waits for a certain message, none is suspected of anything."""
+        return not (self._watched.active or self._words[cells.SUSPECTS])
+
+    async def _run_hot(self, turn_ends: float) -> None:
+        """Handle of the batch what is ordinary, and go on with the one that was not."""
+        hands = self._deliveries
+        assert hands.hot is not None  # a batch is only taken for it
+        batch = hands.batch
+        begun, first = time.monotonic_ns(), batch.at
+        ran = hands.hot.run(batch, int(turn_ends * 1e9))
+        done = range(first, batch.at - ran.open)
+        self.finished += len(done)
+        long = ran.open and time.monotonic_ns() - begun > LONG_NS
+        if long or self._words[cells.WATCHED]:
+            kept = hands.keep_done(done)
+        else:
+            kept = []
+            hands.conclude(ran, len(done))
+        started, delivery = batch.started, hands.open() if ran.open else None
+        if kept:
+            if long:
+                self._look()
+            self._watched.ended_all(kept)
+            hands.release()
+        if delivery is not None:
+            self._in_handlers[delivery] = started
+            try:
+                await self._conclude(delivery, await self._attempt(delivery, 1, ran))
+            finally:
+                del self._in_handlers[delivery]
+        elif not batch:
+            batch.clear()
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.get_running_loop().create_task(self._handle(delivery))
-        self._running.add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._broken = self._broken or task.exception()
         self._wake.set()
 
+    # -- one message -------------------------------------------------------------------------------------
+
     async def _handle(self, delivery: Delivery) -> None:
-        message = delivery.message
-        if message is None or message.params is None:
-            self._fail(delivery, f"{delivery.raw_topic!r} does not match {self._template.text}", None)
-            self._close(delivery)
-            return
-        words = self._words
-        started = time.monotonic_ns()
-        cells.set_current(words, delivery.raw_topic, started)
+        """From the first attempt to the acknowledgement."""
+        self._in_handlers[delivery] = 0
         try:
-            result = self._bound.call(message)
-            if self._bound.is_async:
-                await result
+            failure = self._unfit(delivery)
+            if failure is None:
+                failure = await self._attempt(delivery, 1)
+            await self._conclude(delivery, failure)
+        finally:
+            del self._in_handlers[delivery]
+
+    async def _conclude(self, delivery: Delivery, failure: Failure | None) -> None:
+        """What follows the first attempt."""
+        if failure is not None:
+            failure = await self._retry(delivery, failure)
+        if failure is not None:
+            self._say(delivery, failure)
+            if not await self._policy.give_up(delivery, failure):
+                return
+            self._look()
+        self.finished += 1
+        self._watched.ended(delivery)
+        self._deliveries.finish(delivery)
+
+    def _unfit(self, delivery: Delivery) -> Failure | None:
+        """Why a message is not even tried."""
+        if delivery.topic.params is None:
+            return Failure("payload", f"the topic does not match {self._spec.template}", 0)
+        deaths = self._suspects.deaths(delivery.fingerprint)
+        if deaths < self._spec.max_deliveries:
+            return None
+        times = "once" if deaths == 1 else f"{deaths} times"
+        return Failure("poison", f"its worker process died {times} while handling it", deaths)
+
+    async def _retry(self, delivery: Delivery, failure: Failure) -> Failure | None:
+        """Try again in place, so that the order is kept; the failure that was the last one, if any."""
+        for attempt in range(1, self._spec.retries + 1):
+            if failure.hopeless:
+                break
+            delay = self._policy.delay(attempt)
+            self._say(delivery, failure, retry_in=delay)
+            await asyncio.sleep(delay)
+            await self._not_paused.wait()
+            self._words[cells.RETRIED] += 1
+            again = await self._attempt(delivery, attempt + 1)
+            if again is None:
+                return None
+            failure = again
+        return failure
+
+    async def _attempt(self, delivery: Delivery, attempt: int, ran: Ran | None = None) -> Failure | None:
+        """One call of the handler, from where the hot path left it, if that began it."""
+        if ran is None:
+            self._in_handlers[delivery] = time.monotonic_ns()
+        started = self._in_handlers[delivery]
+        self._name(delivery)
+        failure: Failure | None = None
+        try:
+            result = self._bound.call(self._message(delivery, attempt)) if ran is None else ran.result()
+            if self._bound.is_async and result is not None:
+                failure = await self._awaited(result, delivery, attempt)
         except PayloadError as error:
-            self._fail(delivery, str(error), None)
+            failure = _unfit_payload(error, attempt)
         except BaseException as error:  # a handler may raise anything, SystemExit included
             if _is_our_cancellation(error):
                 raise
-            self._fail(delivery, _one_line(error), error)
-        else:
-            words[cells.OK] += 1
+            failure = failed(error, attempt)
+        words = self._words
         took = time.monotonic_ns() - started
         words[cells.BUSY_NS] += took
         words[cells.HISTOGRAM + cells.bucket_of(took)] += 1
-        if took > _LONG_NS and delivery.qos:
-            self._connection.look()
-        self._close(delivery)
+        if failure is None:
+            words[cells.OK] += 1
+        self._in_handlers[delivery] = 0
+        self._unname()
+        if took > LONG_NS:
+            self._look()
+        return failure
 
-    def _close(self, delivery: Delivery) -> None:
-        self.finished += 1
-        self.deliveries.finish(delivery)
-        self._words[cells.IN_FLIGHT] = self.deliveries.in_hand
-        if len(self._running) < 2:  # this one, or none: with several, the newest stays named
+    async def _awaited(self, result: Awaitable[Any], delivery: Delivery, attempt: int) -> Failure | None:
+        """Wait for an async handler, for its time at most; raises what it raises within its time."""
+        if self._several:
+            result = Stepped(result, lambda: self._name(delivery))
+        if self._spec.timeout is None:
+            await result
+            return None
+        try:
+            async with asyncio.timeout(self._spec.timeout) as bound:
+                await result
+        except Exception as error:
+            if not bound.expired():
+                raise
+            if isinstance(error, TimeoutError):
+                where = (error.__cause__ or error).__traceback__
+                text = f"not done within {format_seconds(self._spec.timeout)}"
+                return failed(TimeoutError(text).with_traceback(where), attempt, "timeout")
+            return failed(error, attempt, "timeout")
+        return None
+
+    def _message(self, delivery: Delivery, attempt: int) -> Message:
+        topic = delivery.topic
+        return Message(
+            topic=topic.text,
+            params=topic.params or {},
+            payload=delivery.payload,
+            qos=delivery.qos,
+            retain=delivery.retain,
+            duplicate=delivery.duplicate,
+            properties=delivery.properties,
+            attempt=attempt,
+            worker=self._spec.name,
+            client=self._client,
+        )
+
+    # -- said of it --------------------------------------------------------------------------------------
+
+    def _name(self, delivery: Delivery) -> None:
+        """Whatever ends the process now is put down to this message."""
+        self._words[cells.CURRENT_FINGERPRINT] = delivery.fingerprint
+        cells.set_current(self._words, delivery.topic.raw, self._in_handlers[delivery])
+
+    def _unname(self) -> None:
+        running = next((each for each, since in self._in_handlers.items() if since), None)
+        if running is None:
             cells.clear_current(self._words)
-
-    def _fail(self, delivery: Delivery, text: str, error: BaseException | None) -> None:
-        self._words[cells.FAILED] += 1
-        topic = delivery.message.topic if delivery.message is not None else repr(delivery.raw_topic)
-        if error is None:
-            _log.error("%s", text)
         else:
-            where = _handler_frames(error.__traceback__)
-            _log.error("%s: %s", topic, text, exc_info=(type(error), error, where))
+            self._name(running)
+
+    def _say(self, delivery: Delivery, failure: Failure, retry_in: float | None = None) -> None:
+        text = f"{delivery.topic.text}: {failure.error}"
+        if self._spec.retries and not failure.hopeless:
+            then = "given up" if retry_in is None else f"again in {format_seconds(retry_in)}"
+            text += f" (attempt {failure.attempts} of {self._spec.retries + 1}; {then})"
+        error = failure.exception
+        level = logging.ERROR if retry_in is None else logging.WARNING
+        _log.log(level, "%s", text, exc_info=error and (type(error), error, error.__traceback__))
         now = time.monotonic()
         if now - self._reported_at >= REPORT_SECONDS:
             self._reported_at = now
-            self._report(HandlerFailed(topic=topic, error=text))
+            self._report(HandlerFailed(topic=delivery.topic.text, error=failure.error))
+
+
+def _unfit_payload(error: PayloadError, attempt: int) -> Failure:
+    """Without a traceback: it is the sender's fault, and the line says all."""
+    return Failure("payload", " ".join(str(error).removeprefix(f"{error.topic}: ").split()), attempt)
 
 
 def _is_our_cancellation(error: BaseException) -> bool:
@@ -220,40 +327,3 @@ def _is_our_cancellation(error: BaseException) -> bool:
         return True
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _one_line(error: BaseException) -> str:
-    """`ValueError: bad reading`. A `__str__` that fails is the handler's fault too."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the caller logs the handler's own traceback
-        text = "(its text cannot be made)"
-    kind = type(error).__name__
-    return f"{kind}: {text.splitlines()[0]}" if text else kind
-
-
-def _handler_frames(where: TracebackType | None) -> TracebackType | None:
-    """The traceback from the handler on: our own frames above it say nothing to its author."""
-    own = where
-    while own is not None and own.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        own = own.tb_next
-    return own or where
-
-
-_PROPERTY_NAMES = {
-    "PayloadFormatIndicator": "payload_format_indicator",
-    "MessageExpiryInterval": "message_expiry_interval",
-    "ContentType": "content_type",
-    "ResponseTopic": "response_topic",
-    "CorrelationData": "correlation_data",
-    "SubscriptionIdentifier": "subscription_identifier",
-    "UserProperty": "user_property",
-}
-_NO_PROPERTIES: Mapping[str, Any] = {}
-
-
-def _properties(found: Any) -> Mapping[str, Any]:
-    if found is None or found.isEmpty():
-        return _NO_PROPERTIES
-    values = vars(found)
-    return {ours: values[name] for name, ours in _PROPERTY_NAMES.items() if name in values}

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable
 
 from routemq_tui.worker.connection import Connection
+from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.dispatch import Dispatcher
+from routemq_tui.worker.intake import Intake
 from routemq_tui.worker.paho_client import end_session_311
 from routemq_tui.worker.spec import Drained, Draining, WorkerReport, WorkerSpec
 
@@ -35,6 +37,8 @@ class Drain:
         self,
         spec: WorkerSpec,
         connection: Connection,
+        intake: Intake,
+        deliveries: Deliveries,
         dispatcher: Dispatcher,
         report: Callable[[WorkerReport], None],
         *,
@@ -44,13 +48,15 @@ class Drain:
         self.deadline = deadline
         self._spec = spec
         self._connection = connection
+        self._intake = intake
+        self._deliveries = deliveries
         self._dispatcher = dispatcher
         self._report = report
         self._keep_session = keep_session
 
     async def run(self) -> None:
         """Drain and disconnect; returns when the connection is closed or the time is up."""
-        hands = self._dispatcher.deliveries
+        hands = self._deliveries
         before = self._dispatcher.finished
         self._report(Draining(in_hand=hands.in_hand))
         self._dispatcher.set_paused(False)
@@ -66,15 +72,14 @@ class Drain:
 
     async def _finish_in_hand(self) -> bool:
         """Read nothing more; what is unread comes again when the slot is back under its id."""
-        hands = self._dispatcher.deliveries
+        hands = self._deliveries
         self._connection.stay_away()
-        if self._spec.qos == 2:
+        if self._spec.qos == 2 and not self._spec.fast_path:
             # PUBREC is out for messages whose PUBREL is on its way: read on, but acknowledge nothing until
             # the end, so that the broker's window closes and the stream ends by itself.
             hands.hold = True
             return await self._until(lambda: not hands.unfinished and self._quiet_for() > IDLE_SECONDS)
-        self._dispatcher.stopped_reading = True
-        self._connection.pause_reading()
+        self._intake.close()
         return await self._until(lambda: not hands.unfinished)
 
     # -- the session ends --------------------------------------------------------------------------------
@@ -90,10 +95,10 @@ class Drain:
                     return False
 
     async def _empty_queue(self) -> bool:
-        hands = self._dispatcher.deliveries
+        hands = self._deliveries
         if not await self._until(lambda: self._connection.subscribed):
             return False
-        if not await self._within(self._connection.unsubscribe(self._spec.subscription)):
+        if not await self._within(self._connection.subscriptions.unsubscribe(self._spec.subscription)):
             return False
         if self._spec.qos and not self._spec.broker.one_queue_per_group and not await self._see_sentinels():
             return False
@@ -101,9 +106,9 @@ class Drain:
 
     async def _see_sentinels(self) -> bool:
         """True when the queue is known to be empty, or, without sentinels, seems to be."""
-        topic = self._dispatcher.sentinel_topic
+        topic = self._intake.sentinel_topic
         try:
-            if not await self._within(self._connection.subscribe(topic, self._spec.qos)):
+            if not await self._within(self._connection.subscriptions.subscribe(topic, self._spec.qos)):
                 return False
             for number in range(SENTINELS):
                 if not await self._see_sentinel(topic, str(number).encode()):
@@ -120,16 +125,16 @@ class Drain:
             nonlocal arrived
             arrived = arrived or found == payload
 
-        self._dispatcher.sentinel = sentinel
+        self._intake.sentinel = sentinel
         self._connection.client.publish(topic, payload, self._spec.qos)
-        hands = self._dispatcher.deliveries
+        hands = self._deliveries
         await self._until(
             lambda: arrived or (not hands.in_hand and self._quiet_for() > SENTINEL_PATIENCE), connected=True
         )
         return arrived
 
     async def _silence(self) -> bool:
-        hands = self._dispatcher.deliveries
+        hands = self._deliveries
         return await self._until(lambda: not hands.in_hand and self._quiet_for() > SENTINEL_PATIENCE)
 
     # -- waiting -----------------------------------------------------------------------------------------
@@ -142,10 +147,13 @@ class Drain:
         return None if self.deadline is None else self.deadline - time.monotonic()
 
     async def _until(self, condition: Callable[[], bool], connected: bool = False) -> bool:
-        """Wait for the condition; False when the time is up. `connected`: ConnectionError when it goes."""
+        """Wait for the condition; False when the time is up, or when nothing in hand can be finished.
+
+        `connected`: ConnectionError when the connection goes.
+        """
         while not condition():
             left = self._time_left()
-            if left is not None and left <= 0:
+            if (left is not None and left <= 0) or self._dispatcher.stuck:
                 return False
             if connected and self._connection.socket is None:
                 raise ConnectionError("the connection was lost")
@@ -160,8 +168,8 @@ class Drain:
         return True
 
     async def _leave(self, end_session: bool) -> None:
-        if self._dispatcher.sentinel is not None and not end_session:
-            self._connection.unsubscribe(self._dispatcher.sentinel_topic)
+        if self._intake.sentinel is not None and not end_session:
+            self._connection.subscriptions.unsubscribe(self._intake.sentinel_topic)
         await self._connection.disconnect(end_session)
         if end_session and self._spec.broker.protocol != "5":
             try:

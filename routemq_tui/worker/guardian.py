@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import threading
@@ -19,6 +20,8 @@ from routemq_tui.errors import ExitCode
 from routemq_tui.worker import cells
 from routemq_tui.worker.socket_wrapper import MqttSocket
 
+CHILDREN_SECONDS = 0.5
+"""How long children that a handler started have to end after SIGTERM, when the engine has died."""
 INTERVAL = 0.25
 """Seconds between two looks."""
 
@@ -98,11 +101,14 @@ class Guardian:
             socket.ping()
 
     def _leave(self) -> None:
-        if self._gone_since is not None:
+        gone = self._gone_since is not None
+        if gone:
             end_children()
         try:
             self._last_words()
         finally:
+            if gone:
+                kill_children()
             os._exit(self._exit_code)
 
 
@@ -111,3 +117,29 @@ def end_children() -> None:
     with contextlib.suppress(OSError):
         if os.getpgid(0) == os.getpid():
             os.killpg(0, signal.SIGTERM)
+
+
+def kill_children() -> None:
+    """End those that were asked and did not. The group cannot be killed without us: where there is or was a
+    child, this does not return and the exit code is SIGKILL's; nobody is left to read it."""
+    deadline = time.monotonic() + CHILDREN_SECONDS
+    while _has_children():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    else:
+        if not resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss:
+            return
+    with contextlib.suppress(OSError):
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+
+
+def _has_children() -> bool:
+    """Reaps those that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return False
+    return True

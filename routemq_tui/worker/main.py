@@ -15,13 +15,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.routing.binding import Bound, bind
+from routemq_tui.routing.binding import BindError, Bound, bind
 from routemq_tui.routing.handler import load_handler
 from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control
-from routemq_tui.worker.guardian import Guardian, end_children
+from routemq_tui.worker.guardian import Guardian, end_children, kill_children
+from routemq_tui.worker.limits import set_limits
 from routemq_tui.worker.log_queue import LogQueue
 from routemq_tui.worker.session import EXIT_SECONDS, WorkerSession
 from routemq_tui.worker.spec import ImportFailed, WorkerSpec
@@ -47,6 +49,7 @@ def run(
     handler = log_handler.install(queue, logging.getLevelNamesMapping().get(spec.log_level, logging.INFO))
     guardian = Guardian(words, control.fileno(), spec.drain_timeout, lambda: _say_the_rest(queue))
     guardian.start()
+    set_limits(spec)
     try:
         code = _work(spec, words, Control(control), guardian, handler)
     except BaseException:  # noqa: BLE001 - the last stop: it must be in the log before the process ends
@@ -57,6 +60,8 @@ def run(
     if code is ExitCode.ENGINE_GONE:
         end_children()
     _say_the_rest(queue)
+    if code is ExitCode.ENGINE_GONE:
+        kill_children()
     sys.exit(code)
 
 
@@ -78,7 +83,8 @@ def _leave_terminal() -> None:
 def _reset_cells(words: memoryview) -> None:
     """Counters go on from where the slot's last process left them; what describes the moment does not."""
     words[cells.PID] = os.getpid()
-    for cell in (cells.IN_FLIGHT, cells.CURRENT_SINCE_NS, cells.CONNECTED):
+    words[cells.ACKNOWLEDGED] = words[cells.RECEIVED]
+    for cell in (cells.IN_FLIGHT, cells.CURRENT_SINCE_NS, cells.CONNECTED, cells.HOLDING):
         words[cell] = 0
 
 
@@ -108,7 +114,11 @@ def _work(
 def _load(spec: WorkerSpec) -> tuple[Template, Bound]:
     root = Path(spec.root)
     template = Template.parse(spec.template)
-    return template, bind(load_handler(spec.handler, root), template, root)
+    bound = bind(load_handler(spec.handler, root), template, root)
+    fault = concurrency_fault(spec.concurrency, bound)
+    if fault is not None:
+        raise BindError(*fault)
+    return template, bound
 
 
 async def _session(

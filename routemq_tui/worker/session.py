@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from routemq_tui.errors import ExitCode
@@ -15,15 +16,23 @@ from routemq_tui.routing.template import Template
 from routemq_tui.worker.client import HandlerClient
 from routemq_tui.worker.connection import Connection
 from routemq_tui.worker.control import Control
+from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.dispatch import Dispatcher
 from routemq_tui.worker.drain import Drain
+from routemq_tui.worker.engine_notes import Watched
+from routemq_tui.worker.giving_up import FailurePolicy, Outlet
 from routemq_tui.worker.guardian import Guardian
+from routemq_tui.worker.hot_path import HotPath
+from routemq_tui.worker.intake import Intake
+from routemq_tui.worker.letters import StoreOutlet, TopicOutlet
+from routemq_tui.worker.receipts import Receipts
 from routemq_tui.worker.spec import Drain as DrainCommand
 from routemq_tui.worker.spec import Pause, Resume, WorkerCommand, WorkerSpec
 
 TICK_SECONDS = 0.5
 EXIT_SECONDS = 1.0
 """Threads and tasks that a handler leaves behind may hold up the end of the process for so long."""
+_POLL_SECONDS = 0.01
 LONG_ABSENCE = 2.0
 """A tick that comes so late means that a handler had the loop."""
 
@@ -47,14 +56,41 @@ class WorkerSession:
         self._guardian = guardian
         self._loop = asyncio.get_running_loop()
         self._connection = Connection(spec, words, control.report)
+        self._deliveries = Deliveries(self._connection, Receipts(words), confirmed_early=not spec.fast_path)
+        watched = Watched(words, self._deliveries, control.report)
+        self._intake = Intake(
+            spec, template, words, self._connection, self._deliveries, watched, self._connection.qos2
+        )
+        self._connection.attach(self._intake)
         client = HandlerClient(self._connection)
-        self._dispatcher = Dispatcher(spec, template, bound, words, self._connection, client, control.report)
-        self._connection.attach(self._dispatcher)
+        # An async handler with a time limit needs asyncio's own clock around it.
+        if spec.fast_path and not (bound.is_async and (spec.concurrency > 1 or spec.timeout is not None)):
+            self._deliveries.hot = HotPath(words, bound.call, bound.is_async, spec.name, client)
+        policy = FailurePolicy(spec, words, self._outlet(), control.report, self._stop)
+        self._dispatcher = Dispatcher(
+            spec,
+            bound,
+            words,
+            self._deliveries,
+            watched,
+            policy,
+            client,
+            control.report,
+            self._connection.look,
+            self._intake.read_on,
+        )
+        self._intake.arrived = self._dispatcher.wake
         self._end: asyncio.Future[ExitCode] = self._loop.create_future()
         self._drain: Drain | None = None
         self._drained_code = ExitCode.OK
         self._tasks: list[asyncio.Task[Any]] = []
         guardian.watch(self._connection, self._engine_gone_elsewhere)
+
+    def _outlet(self) -> Outlet:
+        topic = self._spec.dead_letter_topic
+        if topic is None:
+            return StoreOutlet(Path(self._spec.state_folder))
+        return TopicOutlet(topic, self._connection.client, self._intake.wanting_answers)
 
     async def run(self) -> ExitCode:
         """Work until a drain, the broker or the engine's death ends it."""
@@ -136,6 +172,8 @@ class WorkerSession:
         self._drain = Drain(
             self._spec,
             self._connection,
+            self._intake,
+            self._deliveries,
             self._dispatcher,
             self._control.report,
             keep_session=command.keep_session,
@@ -146,6 +184,22 @@ class WorkerSession:
     async def _run_drain(self, drain: Drain) -> None:
         await drain.run()
         self._finish(self._drained_code)
+
+    # -- stopped by policy -------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._dispatcher.halted = True
+        if self._drain is None:  # a drain leaves by itself when nothing more can be finished
+            self._connection.stay_away()
+            self._begin(self._leave_when_idle())
+
+    async def _leave_when_idle(self) -> None:
+        """Let handlers that were begun end, then leave; the session stays, with the message in it."""
+        deadline = time.monotonic() + self._spec.drain_timeout
+        while self._dispatcher.busy and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
+        await self._connection.disconnect(end_session=False)
+        self._finish(ExitCode.OK)
 
     # -- the engine's death ------------------------------------------------------------------------------
 

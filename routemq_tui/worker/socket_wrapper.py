@@ -89,7 +89,18 @@ class MqttSocket:
     # -- what the worker calls ---------------------------------------------------------------------------
 
     def fill(self) -> bool:
-        """Read one chunk from the descriptor; True when paho has something to do now."""
+        """Read one chunk from the descriptor for paho; True when it has something to do now."""
+        chunk = self.read()
+        if chunk:
+            self._in += chunk
+        return bool(chunk is not None or self._in)
+
+    def give(self, packet: bytes) -> None:
+        """Let paho read this next."""
+        self._in += packet
+
+    def read(self) -> bytes | None:
+        """One chunk from the descriptor; None when there is none, empty when the connection has ended."""
         try:
             with self._lock:
                 chunk = self._raw.recv(CHUNK_BYTES)
@@ -97,24 +108,28 @@ class MqttSocket:
                     while pending := self._raw.pending():  # the descriptor does not announce these again
                         chunk += self._raw.recv(pending)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError):
-            return bool(self._in)
+            return None
         except ssl.SSLZeroReturnError:
             chunk = b""
         except OSError as error:
             self._error = error
-            return True
+            return b""
         if chunk:
             self.last_received = time.monotonic()
             self.bytes_received += len(chunk)
-            self._in += chunk
         else:
             self._ended = True
-        return True
+        return chunk
 
     @property
     def buffered(self) -> bool:
         """Bytes wait in here that the descriptor does not announce any more."""
         return bool(self._in)
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will come: the end, or an error."""
+        return self._ended or self._error is not None
 
     @property
     def error(self) -> OSError | None:

@@ -69,6 +69,8 @@ class WorkerSpec:
     drain_timeout: float = 10.0
     """Seconds a worker whose engine died takes to drain, at most."""
     paused: bool = False
+    fast_path: bool = True
+    """Take messages out of the byte stream ourselves; False leaves all of it to paho."""
 
     @property
     def name(self) -> str:

@@ -171,7 +171,7 @@ def test_a_delayed_will_is_cancelled_by_coming_back_and_sent_otherwise(connect: 
     connect("stays-away", expiry=60, will=will("delayed/away", "away", delay)).close()
     connect("ends", expiry=0, will=will("delayed/ends", "ended", number(0x18, 60))).close()
     assert watcher.published().payload == b"ended", "the session's end does not wait for the delay"
-    connect("returns", clean=False, expiry=60)
+    connect("returns", clean=False, expiry=60, will=will("delayed/returns", "a will of this connection"))
 
     assert watcher.published().payload == b"away"
     assert watcher.nothing_comes()

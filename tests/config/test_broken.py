@@ -47,7 +47,7 @@ CASES = {
     "unknown key": Broken(
         TEMPERATURE + "\n# more\nworker = 3\n",
         f'6: routes.temperature.worker: unknown key (did you mean "workers"? allowed: topic, handler, {POLICY}, '
-        "retries, on_error, limits)",
+        "retries, retry_delay, max_deliveries, dead_letter_topic, fast_path, on_error, limits)",
     ),
     "unknown section": Broken(
         "[route.temperature]\n",
@@ -117,6 +117,25 @@ CASES = {
         TEMPERATURE + 'on_error = "deadletter"\n',
         '4: routes.temperature.on_error: found the text "deadletter" (did you mean "dead-letter"? '
         'allowed: "dead-letter", "drop", "stop")',
+    ),
+    "retry delay": Broken(
+        TEMPERATURE + 'retry_delay = "1m"\n',
+        '4: routes.temperature.retry_delay: found the text "1m" '
+        '(allowed: a duration such as "500ms", "30s" or "2m", from 0 s to 30.0s)',
+    ),
+    "deliveries": Broken(
+        TEMPERATURE + "max_deliveries = 0\n",
+        f"4: routes.temperature.max_deliveries: found the number 0 ({COUNT})",
+    ),
+    "dead letters to a wildcard": Broken(
+        TEMPERATURE + 'dead_letter_topic = "dead/#"\n',
+        '4: routes.temperature.dead_letter_topic: found the text "dead/#": wildcards (+ and #) are not allowed '
+        "in a topic that is published to (allowed: a topic without wildcards)",
+    ),
+    "dead letters that come back": Broken(
+        TEMPERATURE + 'dead_letter_topic = "sensors/dead/temperature"\n',
+        "4: routes.temperature.dead_letter_topic: found 'sensors/dead/temperature', which the route's own topic "
+        "matches: its letters would come back (name a topic outside of it)",
     ),
     "duration": Broken(
         TEMPERATURE + 'timeout = "5 minutes"\n',

@@ -102,14 +102,36 @@ def test_settings_without_effect_are_warned_of(tmp_path: Path) -> None:
     text = (
         '[app]\nrouters = ["a"]\nmiddleware = []\n'
         + ROUTE
-        + 'timeout = "3s"\nretries = 0\nautoscale = true\n'
+        + 'timeout = "3s"\nretries = 2\nautoscale = true\n'
     )
     warnings = [(each.place.line, each.key) for each in loaded(tmp_path, text).warnings]
     assert warnings == [
         (2, "app.routers"),
-        (8, "routes.temperature.timeout"),
         (10, "routes.temperature.autoscale"),
     ]
+
+
+def test_a_failure_policy_is_read_whole(tmp_path: Path) -> None:
+    text = (
+        '[defaults]\nretry_delay = "2s"\ndead_letter_topic = "dead/letters"\n'
+        + ROUTE
+        + "retries = 3\nmax_deliveries = 5\n"
+        + ROUTE.replace("routes.temperature", "routes.other").replace("/temperature", "/other", 1)
+        + 'on_error = "drop"\n'
+    )
+    config = loaded(tmp_path, text)
+    first, second = config.routes
+    assert (first.retries, first.retry_delay, first.max_deliveries) == (3, 2.0, 5)
+    assert (second.retries, second.retry_delay, second.max_deliveries) == (0, 2.0, 3)
+    assert (first.dead_letter_topic, second.dead_letter_topic) == ("dead/letters", "dead/letters")
+    assert config.warnings == ()
+
+
+def test_a_dead_letter_topic_without_dead_letters_is_warned_of(tmp_path: Path) -> None:
+    text = ROUTE + 'on_error = "drop"\ndead_letter_topic = "dead/letters"\n'
+    [warning] = loaded(tmp_path, text).warnings
+    assert warning.key == "routes.temperature.dead_letter_topic"
+    assert 'on_error = "drop"' in warning.message
 
 
 def test_routes_with_one_subscription_are_warned_of(tmp_path: Path) -> None:

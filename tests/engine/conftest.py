@@ -1,4 +1,4 @@
-"""One embedded broker and one fork server for the folder's tests; each takes topics and client ids of its own."""
+"""One embedded broker and one fork server for all tests here; each test takes ids and topics of its own."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def _one_fork_server() -> Iterator[None]:
     fork_server.stop()
     if reader is not None:
         os.close(reader)
+
+
+@pytest.fixture
+def own_pace() -> None:
+    """Leaves the engine its own pace."""
+
+
+@pytest.fixture(autouse=True)
+def _quick_snapshots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests wait for snapshots most of the time: take them five times as often."""
+    if "own_pace" not in request.fixturenames:
+        monkeypatch.setattr("routemq_tui.engine.engine.PUBLISH_EVERY", 0.02)
+        monkeypatch.setattr("routemq_tui.engine.engine.REFRESH_EVERY", 0.05)
 
 
 StartRig = Callable[..., AbstractContextManager[Rig]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from tests.waiting import wait_until
 QUICK = RestartPolicy(first=0.05, limit=3)
 
 HANDLERS = """
-import os, signal, subprocess, sys, time
+import asyncio, os, signal, subprocess, sys, time
+HERE = os.path.dirname(__file__)
 
 def count(payload):
     pass
@@ -47,6 +49,56 @@ def die_once(payload):
     except FileExistsError:
         return
     os._exit(9)
+
+def deadly(payload):
+    if payload.get("kill"):
+        os._exit(9)
+
+def sleeper(payload):
+    time.sleep(payload["seconds"])
+
+async def async_sleeper(payload):
+    await asyncio.sleep(payload["seconds"])
+
+hoard = []
+
+def hog(payload):
+    hoard.append(bytearray(b"x") * payload.get("bytes", 0))
+    time.sleep(payload.get("seconds", 0))
+
+def deaf(payload):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    subprocess.Popen(["sh", "-c", "trap '' TERM INT HUP; sleep 300 & wait"])
+    time.sleep(payload.get("seconds", 0))
+
+def burn(payload):
+    try:
+        with open(payload["flag"], "x"):
+            pass
+    except FileExistsError:
+        return
+    while True:
+        pass
+
+def gate(payload):
+    while not os.path.exists(payload["open"]):
+        time.sleep(0.01)
+
+def picky(payload):
+    raise ValueError("bad reading")
+
+def note(id, payload):
+    with open(os.path.join(HERE, "handled"), "a") as file:
+        print(id, file=file)
+
+def slow_note(id, payload):
+    time.sleep(0.01)
+    note(id, payload)
+
+def until_mended(payload):
+    if not os.path.exists(payload["flag"]):
+        os._exit(9)
 
 def hostile(payload):
     print("\\x1b]0;owned\\x07 [bold]markup[/]")
@@ -135,6 +187,7 @@ class Rig:
 @contextmanager
 def running(config: Config, port: int = 0, policy: RestartPolicy = QUICK) -> Iterator[Rig]:
     """An engine that has been started, and is stopped at the end; no process of it is left then."""
+    before = worker_processes()
     engine = Engine(config, policy)
     engine.start()
     rig = Rig(engine, port)
@@ -142,19 +195,34 @@ def running(config: Config, port: int = 0, policy: RestartPolicy = QUICK) -> Ite
         yield rig
     finally:
         rig.stop(force=True)
-    assert worker_processes() == [], rig.log_text()
+    assert not set(worker_processes()) - set(before), rig.log_text()
 
 
 def worker_processes() -> list[psutil.Process]:
     """What the engines of this process have started; the resource tracker lives as long as the program."""
     found = []
+    server = getattr(forkserver._forkserver, "_forkserver_pid", None)  # shared by all tests of the folder
     for child in psutil.Process().children(recursive=True):
+        if child.pid == server:
+            continue
         try:
             command = " ".join(child.cmdline())
         except psutil.NoSuchProcess:
             continue
         if "forkserver" in command or "routemq_tui.publisher" in command or "leash" in command:
             found.append(child)
+    return found
+
+
+def alive(pids: Iterable[int | None]) -> list[int]:
+    """Those that run. One that has died and waits for its parent to take note of it does not."""
+    found = []
+    for pid in pids:
+        try:
+            if pid and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.append(pid)
+        except psutil.NoSuchProcess:
+            continue
     return found
 
 

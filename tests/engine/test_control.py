@@ -45,6 +45,12 @@ class Client:
         self.say(json.dumps(request).encode())
         return self.hear()
 
+    def is_cut_off(self) -> bool:
+        try:
+            return self._lines.readline() == b""
+        except ConnectionResetError:  # what the other side had not read is thrown away
+            return True
+
     def close(self) -> None:
         self._lines.close()
         self.socket.close()
@@ -194,7 +200,6 @@ def test_only_the_owner_comes_in(control_rig: tuple[Rig, Path]) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "local.sock").stat().st_mode) == 0o600
     assert stat.S_IMODE((folder / "local.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE((folder / "local.slots.json").stat().st_mode) == 0o600
 
 
 def test_a_client_that_hangs_up_disturbs_nobody(control_rig: tuple[Rig, Path]) -> None:
@@ -212,14 +217,23 @@ def test_a_request_without_an_end_is_cut_off(control_rig: tuple[Rig, Path]) -> N
     with client(root) as ctl:
         ctl.socket.sendall(b"x" * 200_000)
         assert ctl.hear() == {"ok": False, "error": "a request has at most 65536 bytes"}
-        assert ctl._lines.readline() == b""
+        assert ctl.is_cut_off()
 
 
 def test_the_commands_find_the_broker_and_the_instance(control_rig: tuple[Rig, Path]) -> None:
     rig, root = control_rig
     written = json.loads((root / ".routemq" / "local.json").read_text())
     assert written == {"pid": os.getpid(), "broker": f"127.0.0.1:{rig.port}"}
-    command = [sys.executable, "-m", "routemq_tui", "ctl", "-c", str(root / "routemq.toml"), "snapshot", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "routemq_tui",
+        "ctl",
+        "-c",
+        str(root / "routemq.toml"),
+        "snapshot",
+        "--json",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["pid"] == os.getpid()
@@ -246,7 +260,7 @@ def test_a_dead_engines_socket_is_replaced(start_rig: StartRig, tmp_path: Path) 
         assert ctl.ask(do="snapshot")["ok"]
 
 
-def test_a_socket_that_cannot_be_made_is_told_and_the_workers_work(start_rig: StartRig, tmp_path: Path) -> None:
+def test_without_a_control_socket_the_workers_work_all_the_same(start_rig: StartRig, tmp_path: Path) -> None:
     (tmp_path / ".routemq" / "local.sock" / "in the way").mkdir(parents=True)
     with start_rig(route()) as rig:
         rig.until_running(1)

@@ -21,16 +21,18 @@ from routemq_tui.config.model import AppConfig, BrokerConfig, RouteConfig, Traff
 from routemq_tui.engine import commands
 from routemq_tui.engine.engine import Engine
 from routemq_tui.engine.journal import Journal
+from routemq_tui.engine.ledgers import Ledgers
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.mosquitto import find_mosquitto
-from routemq_tui.engine.slot import Surroundings
+from routemq_tui.engine.sessions import SessionList
 from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState
 from routemq_tui.engine.snapshots import Observer
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.errors import ExitCode
 from tests.engine.conftest import StartRig
-from tests.engine.rig import make_config, route, running, worker_processes
+from tests.engine.rig import alive, make_config, route, running, worker_processes
 from tests.waiting import free_port, listens, wait_until
 
 BROKERS = [
@@ -76,6 +78,27 @@ def test_our_own_broker_is_started_restarted_and_ended(url: str, tmp_path: Path)
         rig.stop()
         assert rig.engine.exit_code is ExitCode.OK
         assert not listens(port)
+        broker = rig.engine.snapshot().broker
+        assert (broker.state, broker.reason) == (BrokerState.UP, "stopped with the engine")
+
+
+def test_drops_of_the_embedded_broker_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routemq_tui.engine.broker_host._INSPECT_EVERY", 0.1)
+    start = EmbeddedBroker.start
+    tight = staticmethod(
+        lambda port, *, any_port: start(port, any_port=any_port, limits={"queue_messages": 5})
+    )
+    monkeypatch.setattr("routemq_tui.engine.broker_host.EmbeddedBroker.start", tight)
+    port = free_port()
+    config = make_config(tmp_path, 0, route(prefetch=1), broker=BrokerConfig(url="embedded", port=port))
+    with running(config, port) as rig:
+        rig.until_running(1)
+        rig.until(lambda: rig.engine.snapshot().broker.dropped == 0, "it was looked at")
+        rig.send(commands.PauseRoute("jobs"))
+        rig.until_state(WorkerState.PAUSED)
+        rig.publish(20)
+        rig.until(lambda: rig.engine.snapshot().broker.dropped, "drops are seen")
+        rig.until(lambda: "the embedded broker dropped" in rig.notices(), "and told")
 
 
 def test_a_taken_port_is_replaced_and_told(tmp_path: Path, broker: EmbeddedBroker) -> None:
@@ -126,6 +149,7 @@ import json, os, sys
 from pathlib import Path
 import psutil
 from routemq_tui.config.model import *
+from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.engine import Engine
 with open("main-ran", "a") as marker:
     marker.write("x")
@@ -138,13 +162,17 @@ while engine.snapshot().running < 2:
     engine.wait(0.02)
 print(json.dumps([child.pid for child in psutil.Process().children(recursive=True)]), flush=True)
 engine.wait(float(sys.argv[3]))
+if sys.argv[4:] == ["stop"]:
+    engine.send(Stop())
+    assert engine.wait(10)
+    print(json.dumps([" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]))
 """
 
 
-def run_script(root: Path, url: str, port: int, seconds: float) -> subprocess.Popen[bytes]:
+def run_script(root: Path, url: str, port: int, seconds: float, *more: str) -> subprocess.Popen[bytes]:
     make_config(root, port, route())  # writes the handlers
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, url, str(port), str(seconds)],
+        [sys.executable, "-c", SCRIPT, url, str(port), str(seconds), *more],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.PIPE,
@@ -161,7 +189,7 @@ def test_nothing_outlives_a_killed_engine(url: str, tmp_path: Path) -> None:
     assert len(pids) >= 5  # two workers, fork server, resource tracker, broker
     program.send_signal(signal.SIGKILL)
     program.communicate()
-    wait_until(lambda: not [pid for pid in pids if psutil.pid_exists(pid)], 5.0, "all are gone")
+    wait_until(lambda: not alive(pids), 5.0, "all are gone")
 
 
 def test_a_program_that_just_ends_leaves_nothing_and_its_main_ran_once(tmp_path: Path) -> None:
@@ -169,8 +197,16 @@ def test_a_program_that_just_ends_leaves_nothing_and_its_main_ran_once(tmp_path:
     out, err = program.communicate(timeout=20)
     assert (program.returncode, err) == (0, b"")
     pids = json.loads(out)
-    wait_until(lambda: not [pid for pid in pids if psutil.pid_exists(pid)], 2.0, "all are gone")
+    wait_until(lambda: not alive(pids), 2.0, "all are gone")
     assert (tmp_path / "main-ran").read_text() == "x"
+
+
+def test_a_stopped_engine_leaves_but_the_resource_tracker(tmp_path: Path) -> None:
+    program = run_script(tmp_path, "embedded", free_port(), 0, "stop")
+    out, err = program.communicate(timeout=20)
+    assert (program.returncode, err) == (0, b"")
+    (left,) = json.loads(out.splitlines()[1])
+    assert "resource_tracker" in left
 
 
 class ScreenStderr:
@@ -208,9 +244,7 @@ def test_a_dead_fork_server_is_replaced_and_no_worker_runs_unseen(
         server.kill()
         rig.until(lambda: not before & {worker.pid for worker in rig.route().workers}, "new workers")
         rig.until_running(2)
-        wait_until(
-            lambda: not [pid for pid in before if psutil.pid_exists(pid or 0)], what="the old are gone"
-        )
+        wait_until(lambda: not alive(before), what="the old are gone")
 
 
 def break_once(engine: Engine, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,13 +272,14 @@ def test_a_mistake_of_the_engine_is_logged_and_it_goes_on(
 
 
 def test_a_dying_engine_takes_its_workers_along(start_rig: StartRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = worker_processes()
     with start_rig(route(workers=2)) as rig:
         rig.until_running(2)
         break_once(rig.engine, "reconcile", SystemExit(3), monkeypatch)
         assert rig.engine.wait(10)
         assert rig.engine.exit_code is ExitCode.CRASHED
         assert rig.engine.snapshot().state is EngineState.STOPPED
-        assert worker_processes() == []
+        assert worker_processes() == before
 
 
 def busy_supervisor(root: Path, workers: int) -> tuple[Observer, Supervisor]:
@@ -252,9 +287,11 @@ def busy_supervisor(root: Path, workers: int) -> tuple[Observer, Supervisor]:
     journal = Journal(LogStore(1_000_000))
     crew: tuple[RouteConfig, ...] = tuple(route(f"r{n}", workers=workers // 4) for n in range(4))
     config = make_config(root, 1, *crew)
-    supervisor = Supervisor(config, Surroundings(journal, lambda source, outputs: None))
+    sessions = SessionList(root / "sessions", None, journal)
+    around = Surroundings(journal, lambda source, outputs: None, sessions, Ledgers(journal))
+    supervisor = Supervisor(config, around)
     supervisor.reconcile(0.0, None)
-    return Observer(config, supervisor), supervisor
+    return Observer(config, supervisor, journal), supervisor
 
 
 def test_observing_64_workers_is_cheap(tmp_path: Path) -> None:
@@ -275,7 +312,7 @@ def test_observing_64_workers_is_cheap(tmp_path: Path) -> None:
     assert statistics.median(taken) < 0.010  # 2 to 3 ms on an idle core
 
 
-def test_an_idle_engine_rests(start_rig: StartRig) -> None:
+def test_an_idle_engine_rests(start_rig: StartRig, own_pace: None) -> None:
     with start_rig(route(workers=4)) as rig:
         rig.until_running(4)
         start, cpu = time.monotonic(), time.process_time()

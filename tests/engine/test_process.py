@@ -98,6 +98,7 @@ def test_levels_that_are_told_are_taken(store: LogStore) -> None:
     reader, writer = os.pipe()
     pump.watch_fd("broker", reader)
     os.write(writer, b"WARNING queue is full\nINFO:listens\nno level here\nERRORS are not a level\n")
+    os.write(writer, b"WARNING:routemq_tui.broker:dropped 3\nERROR routemq_tuition: no\n")
     os.close(writer)
     pump.stop(5.0)
     assert [(line.level, line.text) for line in store.read().lines] == [
@@ -105,6 +106,8 @@ def test_levels_that_are_told_are_taken(store: LogStore) -> None:
         (20, "listens"),
         (20, "no level here"),
         (20, "ERRORS are not a level"),
+        (30, "dropped 3"),
+        (40, "routemq_tuition: no"),
     ]
 
 

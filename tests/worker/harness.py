@@ -18,6 +18,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from routemq_tui.worker import cells, main
+from routemq_tui.worker.dead_letters import DeadLetter, DeadLetterStore
 from routemq_tui.worker.log_queue import LogReceiver, LogRecord
 from routemq_tui.worker.spec import (
     BrokerAddress,
@@ -58,6 +59,12 @@ class Project:
         file = self.root / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
+    def letters(self) -> list[DeadLetter]:
+        store = DeadLetterStore(self.root / ".routemq")
+        found = list(store.read())
+        store.close()
+        return found
+
     def spec(self, **changes: Any) -> WorkerSpec:
         spec = WorkerSpec(
             route="r",
@@ -69,6 +76,7 @@ class Project:
             handler="handlers:handle",
             root=str(self.root),
             broker=self.broker,
+            state_folder=str(self.root / ".routemq"),
         )
         broker = {key: changes.pop(key) for key in list(changes) if hasattr(spec.broker, key)}
         return replace(spec, broker=replace(spec.broker, **broker), **changes)

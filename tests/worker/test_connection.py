@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.errors import ExitCode
+from routemq_tui.worker import cells
 from routemq_tui.worker.spec import (
     Connected,
     Disconnected,
@@ -31,6 +32,7 @@ def test_an_unreachable_broker_is_tried_again_with_growing_pauses(project: Make)
     # given nobody at the port
     here = project(RECORD)
     worker = here.worker(port=free_port())
+    worker.words[cells.RECEIVED], worker.words[cells.ACKNOWLEDGED] = 5, 3  # left by the process before
     worker.start()
     # when it has tried three times
     worker.wait_until(lambda: len(worker.reports) >= 3, what="three tries")
@@ -40,6 +42,7 @@ def test_an_unreachable_broker_is_tried_again_with_growing_pauses(project: Make)
     for number, each in enumerate(tries[:3]):
         assert 0.1 * 2**number <= each.retry_in <= 0.2 * 2**number
     assert worker.counters.connected == 0
+    assert cells.in_hand_fingerprints(worker.words) == ()
     # and a drain ends it although it was never connected
     assert worker.drain(keep_session=True) == ExitCode.OK
 

@@ -116,7 +116,7 @@ def test_a_claim_is_given_back_or_expires(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_locked_store_says_so_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("routemq_tui.worker.dead_letters._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("routemq_tui.worker.dead_letters.PATIENCE", 0.05)
     store = DeadLetterStore(tmp_path)
     store.add(letter())
     other = sqlite3.connect(store.path, isolation_level=None)

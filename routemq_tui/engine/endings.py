@@ -1,0 +1,83 @@
+"""How a worker process ended, read off its exit code and the slot's cells, and written into the books.
+
+The deaths table learns which message was being handled, the ledgers what was in hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from routemq_tui.engine.ledgers import Death
+from routemq_tui.engine.process import WorkerProcess, exit_words
+from routemq_tui.engine.states import WorkerState
+from routemq_tui.errors import ExitCode
+from routemq_tui.worker import cells
+from routemq_tui.worker.spec import Drained
+
+if TYPE_CHECKING:
+    from routemq_tui.engine.slot import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    code: int | None
+    words: str
+    unfinished: int
+    """Messages that were in hand."""
+    killed: bool
+    """By the slot, for the reason in its status."""
+    drained: Drained | None
+    """What the worker said at the end of a drain that went through."""
+    suspect: int = 0
+    """Fingerprint of the message that is blamed for this death; 0 for none."""
+
+
+def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
+    """Read all there is to know of an ended process, before its cells are used again."""
+    code = process.exit_code
+    killed = slot.state is WorkerState.KILLED
+    drained = slot.drained if code == ExitCode.OK else None
+    by_us = "killed for what it wrote to its control pipe" if process.killed else ""
+    topic = slot.current_topic()
+    words = exit_words(code, topic, slot.status.reason if killed else by_us)
+    in_flight = slot.words[cells.IN_FLIGHT]
+    suspect = 0
+    in_order = drained is not None or slot.stopped or slot.hopeless or code == ExitCode.ENGINE_GONE
+    if not in_order:
+        if topic is not None and (slot.blamed or not process.killed):
+            suspect = slot.words[cells.CURRENT_FINGERPRINT]
+        if suspect:
+            words += _suspect(slot, suspect, topic or "", now)
+        if not slot.is_stopping:
+            slot.around.ledgers.open(death_of(slot, process, words), now)
+    return End(code, words, drained.left if drained else in_flight, killed, drained, suspect)
+
+
+def _suspect(slot: Slot, fingerprint: int, topic: str, now: float) -> str:
+    times = slot.deaths.add(fingerprint, now)
+    most = slot.deaths.most
+    if times == most:
+        text = f"{topic} was being handled at {times} deaths of its worker: it is given up without being run"
+        slot.around.journal.notice("error", text, slot.name)
+    return f" ({times} of {most} deaths)"
+
+
+def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
+    """What a process that dies, or is about to, has in hand."""
+    memory = slot.words
+    current = cells.read_current(memory)
+    fingerprint = memory[cells.CURRENT_FINGERPRINT]
+    handled = memory[cells.OK] + memory[cells.FAILED] - slot.ended_before
+    let_go = memory[cells.ACKNOWLEDGED] - slot.received_before
+    return Death(
+        route=slot.route.name,
+        slot=slot.number,
+        pid=process.pid,
+        reason=reason,
+        qos=slot.route.qos,
+        in_flight=memory[cells.IN_FLIGHT],
+        in_hand=cells.in_hand_fingerprints(memory),
+        finished=max(handled - let_go, 0),
+        current=(fingerprint, current[0]) if current is not None and fingerprint else None,
+    )

@@ -1,0 +1,25 @@
+"""What every slot needs of the engine, handed down as one value."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from routemq_tui.engine.journal import Journal
+from routemq_tui.engine.ledgers import Ledgers
+from routemq_tui.engine.policy import RestartPolicy
+from routemq_tui.engine.process import OutputPipes, Target
+from routemq_tui.engine.sessions import SessionList
+from routemq_tui.worker.main import run
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    journal: Journal
+    watch_outputs: Callable[[str, OutputPipes], None]
+    sessions: SessionList
+    ledgers: Ledgers
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    target: Target = run
+    chance: Callable[[], float] = random.random

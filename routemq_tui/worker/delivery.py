@@ -1,0 +1,76 @@
+"""One PUBLISH as a worker holds it. Plain values, the same whoever took the packet apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+NO_PROPERTIES: Mapping[str, Any] = {}
+
+
+class Topic(NamedTuple):
+    """What is made of a topic once, however many messages it has."""
+
+    text: str
+    raw: bytes
+    params: Mapping[str, Any] | None
+    """The template's parameters; None when the topic does not match it."""
+
+
+class Delivery:
+    """`link` is the number of the connection it came on. The payload stays as it came."""
+
+    __slots__ = (
+        "announced",
+        "done",
+        "duplicate",
+        "fingerprint",
+        "link",
+        "number",
+        "packet_id",
+        "payload",
+        "private",
+        "properties",
+        "qos",
+        "retain",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: Topic,
+        payload: bytes,
+        qos: int,
+        packet_id: int,
+        link: int,
+        *,
+        retain: bool = False,
+        duplicate: bool = False,
+        properties: Mapping[str, Any] = NO_PROPERTIES,
+        private: bool = False,
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.packet_id = packet_id
+        self.link = link
+        self.retain = retain
+        self.duplicate = duplicate
+        self.properties = properties
+        self.private = private
+        """Not for the handler, and not counted: a drain's sentinel."""
+        self.done = False
+        self.number = -1
+        """Of receipt, see `receipts`."""
+        self.fingerprint = 0
+        self.announced = False
+        """The engine was told that it came."""
+
+    def same_as(self, other: Delivery) -> bool:
+        return self.topic.raw == other.topic.raw and self.payload == other.payload
+
+    def without_payload(self) -> Delivery:
+        """What can be kept for a while."""
+        slim = Delivery(self.topic, b"", self.qos, self.packet_id, self.link, duplicate=self.duplicate)
+        slim.fingerprint, slim.announced = self.fingerprint, self.announced
+        return slim

@@ -1,0 +1,49 @@
+"""One failure of a message, in words that can be logged, reported and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import routemq_tui
+
+_PACKAGE = str(Path(routemq_tui.__file__).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    cause: Literal["handler", "timeout", "poison", "payload"]
+    error: str
+    """One line: `ValueError: bad reading`."""
+    attempts: int = 1
+    exception: BaseException | None = None
+    """With its traceback from the handler's own code on; None when no handler's code failed."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Another attempt could not end otherwise."""
+        return self.cause in ("payload", "poison")
+
+
+def failed(error: BaseException, attempts: int, cause: Literal["handler", "timeout"] = "handler") -> Failure:
+    """The failure of a handler. Our own frames above it say nothing to its author, so they are taken off."""
+    return Failure(cause, _one_line(error), attempts, error.with_traceback(_own_frames(error.__traceback__)))
+
+
+def _one_line(error: BaseException) -> str:
+    """`ValueError: bad reading`. A `__str__` that fails is the handler's fault too."""
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # noqa: BLE001 - the handler's own traceback is logged all the same
+        lines = ["(its text cannot be made)"]
+    kind = type(error).__name__
+    return f"{kind}: {lines[0]}" if lines else kind
+
+
+def _own_frames(where: TracebackType | None) -> TracebackType | None:
+    own = where
+    while own is not None and own.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        own = own.tb_next
+    return own or where

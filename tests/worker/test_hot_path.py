@@ -1,0 +1,215 @@
+"""The hot loop against the plain parts: same calls, counts and acknowledgements, and what it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routemq_tui.routing.binding import bind
+from routemq_tui.routing.template import Template
+from routemq_tui.worker import cells
+from routemq_tui.worker.deliveries import Deliveries
+from routemq_tui.worker.delivery import NO_PROPERTIES, Delivery, Topic
+from routemq_tui.worker.hot_path import Batch, HotPath, Packet
+from routemq_tui.worker.receipts import Receipts
+
+TEMPLATE = Template.parse("t/{n:int}")
+FOREVER = time.monotonic_ns() + 3600 * 10**9
+
+
+class Out:
+    """Where acknowledgements go."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, int]] = []
+
+    def acknowledge(self, packet_id: int, qos: int) -> None:
+        self.sent.append((packet_id, qos))
+
+    def acknowledge_all(self, qos1: Sequence[int], qos2: Sequence[int]) -> None:
+        self.sent += [(each, 1) for each in qos1] + [(each, 2) for each in qos2]
+
+
+class Rig:
+    def __init__(self, handler: Callable[..., Any]) -> None:
+        self.words = memoryview(bytearray(cells.WORDS * 8)).cast("Q")
+        self.out = Out()
+        self.hands = Deliveries(self.out, Receipts(self.words))
+        bound = bind(handler, TEMPLATE)
+        self.hot = self.hands.hot = HotPath(self.words, bound.call, bound.is_async, "t/1", None)
+        self.hands.connected(1, session_present=False)
+
+    @property
+    def counters(self) -> cells.Counters:
+        return cells.read_counters(self.words)
+
+
+def packet(n: int, qos: int = 1, payload: bytes = b"{}", flags: int = 0, topic: str = "") -> Packet:
+    text = topic or f"t/{n}"
+    known = Topic(text, text.encode(), TEMPLATE.match(text))
+    return 0x30 | qos << 1 | flags, known, payload, n if qos else 0, NO_PROPERTIES
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=30), st.integers(0, 40))
+def test_a_batch_is_counted_and_acknowledged_as_one_by_one(qos: list[int], extra: int) -> None:
+    # given the same messages for the hot loop and for the plain bookkeeping
+    seen: list[tuple[int, int]] = []
+    hot = Rig(lambda n, message: seen.append((n, message.qos)))
+    plain = Rig(lambda n: None)
+    packets = [packet(n, each, b"x" * (extra + n)) for n, each in enumerate(qos, 1)]
+    # when one takes them as a batch and the other one after the other
+    assert hot.hands.take(packets)
+    assert plain.hands.take(packets)
+    plain.hands.spill()
+    assert [each.fingerprint for each in plain.hands] == list(cells.in_hand_fingerprints(hot.words))
+    while hot.hands.batch:
+        before = hot.hands.batch.at
+        ran = hot.hot.run(hot.hands.batch, FOREVER)
+        assert not ran.open
+        hot.hands.conclude(ran, hot.hands.batch.at - before)
+    while plain.hands.waiting:
+        plain.hands.finish(plain.hands.begin())
+    # then there is no difference but that of two kinds of acknowledgement in one write
+    assert seen == [(n, each) for n, each in enumerate(qos, 1)]
+    for level in (1, 2):
+        kind = [each for each in plain.out.sent if each[1] == level]
+        assert [each for each in hot.out.sent if each[1] == level] == kind
+    assert hot.counters.ok == len(packets)
+    for name in ("received", "acknowledged", "in_flight", "bytes"):
+        assert getattr(hot.counters, name) == getattr(plain.counters, name), name
+    assert sum(cells.read_histogram(hot.words)) == len(packets)
+    assert hot.counters.current_since_ns == 0
+
+
+@given(st.binary(max_size=40), st.binary(max_size=200))
+def test_its_fingerprints_are_those_of_the_plain_function(raw: bytes, payload: bytes) -> None:
+    rig = Rig(lambda n: None)
+    topic = Topic("t/1", raw, {"n": 1})
+    assert rig.hot.take(Batch(), [(0x32, topic, payload, 1, NO_PROPERTIES)], 1)
+    assert cells.in_hand_fingerprints(rig.words) == (cells.fingerprint(raw, payload),)
+
+
+@pytest.mark.parametrize("odd", [packet(2, flags=8), packet(2, topic="t/x"), packet(2, topic="u")])
+def test_what_is_out_of_the_ordinary_is_left_alone(odd: Packet) -> None:
+    rig = Rig(lambda n: None)
+    assert not rig.hands.take([packet(1), odd, packet(3)])
+    assert (rig.counters.received, rig.counters.bytes, len(rig.hands.batch)) == (0, 0, 0)
+
+
+def test_an_exception_ends_the_run_with_its_message_open() -> None:
+    def handle(n: int) -> None:
+        if n == 2:
+            raise SystemExit("no")
+
+    rig = Rig(handle)
+    rig.hands.take([packet(n) for n in (1, 2, 3)])
+    ran = rig.hot.run(rig.hands.batch, FOREVER)
+    assert isinstance(ran.error, SystemExit)
+    with pytest.raises(SystemExit):
+        ran.result()
+    # then the first is done, the second is named, and the third waits behind it
+    rig.hands.conclude(ran, 1)
+    assert (rig.out.sent, rig.counters.ok) == ([(1, 1)], 1)
+    assert rig.counters.current_fingerprint == cells.fingerprint(b"t/2", b"{}")
+    assert rig.counters.current_since_ns > 0
+    second = rig.hands.open()
+    assert (second.packet_id, [each.packet_id for each in rig.hands.waiting]) == (2, [3])
+    rig.hands.finish(second)
+    assert rig.out.sent == [(1, 1), (2, 1)]
+    assert rig.counters.in_flight == 1
+
+
+async def test_a_coroutine_that_waits_is_awaited_from_where_it_is() -> None:
+    steps: list[object] = []
+
+    async def handle(n: int) -> str:
+        steps.append(n)
+        if n == 2:
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0.01)
+            try:
+                await asyncio.wait_for(asyncio.sleep(60), 0.01)
+            except TimeoutError:
+                steps.append("timed out")
+        return "done"
+
+    rig = Rig(handle)
+    rig.hands.take([packet(n) for n in (1, 2, 3)])
+    ran = rig.hot.run(rig.hands.batch, FOREVER)
+    assert steps == [1, 2]
+    awaitable = ran.result()
+    assert awaitable is not None
+    assert await awaitable == "done"
+    assert steps == [1, 2, "timed out"]
+
+
+async def test_a_cancellation_reaches_the_coroutine_where_it_waits() -> None:
+    told: list[str] = []
+
+    async def handle(n: int) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    rig = Rig(handle)
+    rig.hands.take([packet(1)])
+    awaitable = rig.hot.run(rig.hands.batch, FOREVER).result()
+    assert awaitable is not None
+    task = asyncio.ensure_future(awaitable)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told == ["cancelled"]
+
+
+def test_after_a_handler_that_took_its_time_what_is_done_is_acknowledged() -> None:
+    rig = Rig(lambda n: time.sleep(0.002) if n == 2 else None)
+    rig.hands.take([packet(n) for n in (1, 2, 3)])
+    ran = rig.hot.run(rig.hands.batch, FOREVER)
+    assert (ran.pubacks, len(rig.hands.batch), ran.open) == ([1, 2], 1, False)
+
+
+def test_what_a_killed_process_had_done_is_acknowledged_and_not_done_again() -> None:
+    # given a process that ends between its handlers and their acknowledgement
+    rig = Rig(lambda n: None)
+    rig.hands.take([packet(n) for n in (1, 2, 3)])
+    rig.hands.batch.packets.pop()  # the third is not reached
+    rig.hands.batch.fingerprints.pop()
+    rig.words[cells.RECEIVED] -= 1
+    rig.hot.run(rig.hands.batch, FOREVER)
+    # when the slot's next process gets them again
+    out = Out()
+    rig.words[cells.ACKNOWLEDGED] = rig.words[cells.RECEIVED]
+    hands = Deliveries(out, Receipts(rig.words))
+    hands.connected(1, session_present=True)
+    for n in (1, 2, 3):
+        first, topic, payload, number, _ = packet(n, flags=8)
+        hands.add(_delivery(topic, payload, first >> 1 & 3, number))
+    # then only the third is left to do
+    assert out.sent == [(1, 1), (2, 1)]
+    assert [each.packet_id for each in hands.waiting] == [3]
+
+
+def test_a_new_session_forgets_what_the_killed_process_had_done() -> None:
+    rig = Rig(lambda n: None)
+    rig.hands.take([packet(1)])
+    rig.hot.run(rig.hands.batch, FOREVER)
+    hands = Deliveries(Out(), Receipts(rig.words))
+    hands.connected(1, session_present=False)
+    _, topic, payload, number, _ = packet(1)
+    hands.add(_delivery(topic, payload, 1, number))
+    assert len(hands.waiting) == 1
+
+
+def _delivery(topic: Topic, payload: bytes, qos: int, number: int) -> Delivery:
+
+    return Delivery(topic, payload, qos, number, 1, duplicate=True)
