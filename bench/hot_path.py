@@ -28,6 +28,7 @@ from subscribers import SUBSCRIBERS, Job
 
 from routemq_tui.worker import cells
 from routemq_tui.worker import main as worker
+from routemq_tui.worker.log_queue import LogReceiver
 from routemq_tui.worker.publish_stream import PublishStream
 from routemq_tui.worker.spec import BrokerAddress, WorkerSpec
 
@@ -113,6 +114,9 @@ def measure_ours(handler: str, job: Job) -> float:
             end.close()
         try:
             return _await_result(process, result) / job.messages * 1e6
+        except RuntimeError as error:
+            said = "\n".join(record.text for record in LogReceiver(pipes[0][0]).get_batch())
+            raise RuntimeError(f"{error}; its log:\n{said}") from None
         finally:
             process.kill()
             process.join()
