@@ -21,6 +21,9 @@ NAME_MINIMUM = 16
 SILENT = frozenset({WorkerState.STOPPED, WorkerState.BACKOFF, WorkerState.FAILED})
 """States in which a worker has no figures of now: its row says why instead."""
 
+HELD_UP = frozenset({WorkerState.PAUSED, WorkerState.KILLED, WorkerState.STARTING, WorkerState.RUNNING})
+"""States in which a reason, when there is one, says more than figures: a message held, no heartbeat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -68,6 +71,8 @@ def state_cell(row: Row) -> Fragment:
         return Fragment(WORKER_FACES[WorkerState.PAUSED].text, Tone.WARN)
     level = row.route or row.snapshot
     count = f"{level.running}/{level.desired} up"
+    if row.route is not None and row.route.reason:
+        return Fragment(f"! {count}", Tone.BAD)
     if level.desired == 0:
         return Fragment(f"○ {count}", Tone.MUTED)
     if level.running == 0:
@@ -137,9 +142,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("memory", "mem", 5, _memory_cell, priority=5),
     Column("restarts", "rst", 4, _restart_cell, priority=7),
     Column("flight", "flight", 7, _flight_cell, priority=8),
-    Column("ok", "ok", 6, lambda row: _count(row.metrics.ok), priority=9),
-    Column("failed", "failed", 6, lambda row: _count(row.metrics.failed, Tone.WARN), priority=10),
-    Column("total", "total", 6, lambda row: _count(row.metrics.received), priority=11),
+    Column("dead", "dead", 5, lambda row: _count(row.metrics.dead_lettered, Tone.BAD), priority=9),
+    Column("retried", "retry", 5, lambda row: _count(row.metrics.retried, Tone.WARN), priority=10),
+    Column("ok", "ok", 6, lambda row: _count(row.metrics.ok), priority=11),
+    Column("failed", "failed", 6, lambda row: _count(row.metrics.failed, Tone.WARN), priority=12),
+    Column("total", "total", 6, lambda row: _count(row.metrics.received), priority=13),
 )
 
 
@@ -184,10 +191,14 @@ class Layout:
 
 
 def reason_of(row: Row) -> Fragment | None:
-    """Why a worker does nothing and which key changes that; None for a row with figures."""
+    """Why a row does nothing and which key changes that; None for one whose figures say more."""
     worker = row.worker
-    if worker is None or worker.state not in SILENT:
-        return None
+    if worker is None:
+        held = row.route is not None and row.folded and row.route.reason
+        return Fragment(held, Tone.BAD) if held else None
+    if worker.state not in SILENT:
+        held_up = worker.state in HELD_UP and worker.reason
+        return Fragment(worker.reason, Tone.BAD) if held_up else None
     reason = worker.reason or worker.last_error or worker.last_exit or ""
     if worker.state is WorkerState.BACKOFF:
         wait = "" if worker.retry_in is None else f"retry in {worker.retry_in:.0f}s"

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from routemq_tui.engine.port import LogLine
+
+
+def expression_of(text: str) -> re.Pattern[str]:
+    """The expression somebody typed; lower case matches any case.
+
+    Raises ValueError, in words, when it is not a regular expression.
+    """
+    try:
+        return re.compile(text, re.IGNORECASE if text == text.lower() else re.NOFLAG)
+    except re.error as error:
+        raise ValueError(f"Not a regular expression: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +33,20 @@ class LogFilter:
 
     @classmethod
     def parse(cls, text: str, level: int = 0) -> LogFilter:
-        """A filter from what somebody typed; lower case matches any case.
-
-        Raises ValueError, in words, when it is not a regular expression.
-        """
+        """A filter from what somebody typed; raises ValueError as `expression_of` does."""
         pattern = text.removeprefix("!")
         if not pattern:
             return cls("", level)
-        flags = re.IGNORECASE if pattern == pattern.lower() else re.NOFLAG
-        try:
-            expression = re.compile(pattern, flags)
-        except re.error as error:
-            raise ValueError(f"Not a regular expression: {error}") from error
-        return cls(text, level, expression, text.startswith("!"))
+        return cls(text, level, expression_of(pattern), text.startswith("!"))
 
     def with_level(self, level: int) -> LogFilter:
         return LogFilter(self.text, level, self.expression, self.inverted)
+
+    def passing(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
+        """Those that pass."""
+        if self.expression is None and not self.level:
+            return lines
+        return [line for line in lines if self.passes(line)]
 
     def passes(self, line: LogLine) -> bool:
         if line.level < self.level:
@@ -46,17 +55,11 @@ class LogFilter:
             return True
         return (self.expression.search(line.text) is None) is self.inverted
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where the expression matches, to be highlighted."""
-        if self.expression is None or self.inverted:
-            return []
-        return [match.span() for match in self.expression.finditer(text) if match.end() > match.start()]
-
 
 class Change(NamedTuple):
     """What `extend` did to the shown lines."""
 
-    added: tuple[LogLine, ...]
+    added: Sequence[LogLine]
     evicted: int
     """So many left at the front."""
     kept: bool
@@ -74,7 +77,7 @@ class LogBuffer:
 
     def extend(self, lines: Iterable[LogLine], paused: bool = False) -> Change:
         new = list(lines)
-        added = tuple(line for line in new if self.filter.passes(line))
+        added = self.filter.passing(new)
         if paused and len(self.lines) + len(new) > 2 * self.capacity:
             return Change(added, 0, kept=False)
         self.lines.extend(new)
@@ -83,10 +86,19 @@ class LogBuffer:
 
     def set_filter(self, log_filter: LogFilter) -> None:
         self.filter = log_filter
-        self.shown = [line for line in self.lines if log_filter.passes(line)]
+        self.shown = list(log_filter.passing(self.lines))
 
     def clear(self) -> None:
         self.lines, self.shown = [], []
+
+    def find(self, wanted: Callable[[LogLine], bool], start: int, step: int) -> int | None:
+        """The place of the first shown line that is wanted, from `start` on, round the end; None: no line."""
+        count = len(self.shown)
+        for offset in range(count):
+            place = (start + offset * step) % count
+            if wanted(self.shown[place]):
+                return place
+        return None
 
     def place_of(self, seq: int) -> int:
         """Index among the shown lines of the first one from `seq` on."""

@@ -65,6 +65,8 @@ class Receiver(Protocol):
 
     def connected(self, session_present: bool) -> None: ...
 
+    def subscribed(self) -> None: ...
+
     def lost(self) -> None: ...
 
 
@@ -101,6 +103,12 @@ class Connection:
         self.qos2 = Qos2Window(words[cells.QOS2 : cells.QOS2 + cells.QOS2_WORDS].cast("B"))
         self._inbound: Inbound | None = None
         self._set_callbacks()
+
+    @property
+    def settled(self) -> bool:
+        """Not between CONNACK and SUBACK. A kept session's messages come in between: a handler that took one
+        and ran long would leave the worker looking as if it had never subscribed."""
+        return self.subscribed or self.socket is None
 
     def attach(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -376,6 +384,7 @@ class Connection:
         self._subscribed_at = time.monotonic()
         self._words[cells.CONNECTED] = 1
         self._report(Subscribed(granted_qos=code.value))
+        self._receiver.subscribed()
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         now = time.monotonic()

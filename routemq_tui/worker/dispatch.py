@@ -32,8 +32,8 @@ _log = logging.getLogger("routemq.handler")
 
 
 class Dispatcher:
-    """`look` is called before an acknowledgement after a while in which the loop did not run; `turn_ended`
-    when handlers have run for a while, or have nothing more to do."""
+    """Nothing is begun while `settled` says no. `look` is called before an acknowledgement after a while in
+    which the loop did not run; `turn_ended` when handlers ran for a while, or have nothing more to do."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Dispatcher:
         policy: FailurePolicy,
         client: Publisher,
         report: Callable[[WorkerReport], None],
+        settled: Callable[[], bool],
         look: Callable[[], None],
         turn_ended: Callable[[], None],
     ) -> None:
@@ -60,6 +61,7 @@ class Dispatcher:
         self._policy = policy
         self._client = client
         self._report = report
+        self._settled = settled
         self._look = look
         self._turn_ended = turn_ended
         self._suspects = Suspects(words)
@@ -124,7 +126,7 @@ class Dispatcher:
             await asyncio.sleep(0)
 
     def _ready(self) -> bool:
-        if self.halted or self._policy.holding or not self._not_paused.is_set():
+        if self.halted or self._policy.holding or not self._not_paused.is_set() or not self._settled():
             return False
         return bool(self._deliveries.not_begun) and len(self._tasks) < self._spec.concurrency
 

@@ -96,8 +96,7 @@ class Intake:
                     self.take(topic, payload, qos, packet_id, bool(first & 1), duplicate, properties)
             return
         self.arrived()
-        if not self._answers_wanted and self._full():
-            self._connection.pause_reading()
+        self._hold_back()
 
     def _confirm_again(self, topic: Topic, packet_id: int) -> None:
         """Handled and confirmed before, but the broker did not hear of it (MQTT 5 section 4.4)."""
@@ -140,7 +139,11 @@ class Intake:
         if self._watched.active:
             self._watched.came(delivery)
         self.arrived()
-        if not self._answers_wanted and self._full():
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Stop reading when enough waits, unless an answer is to come behind it."""
+        if not self._answers_wanted and self._connection.settled and self._full():
             self._connection.pause_reading()
 
     # -- the connection ----------------------------------------------------------------------------------
@@ -148,6 +151,10 @@ class Intake:
     def connected(self, session_present: bool) -> None:
         self._deliveries.connected(self._connection.number, session_present)
         self.arrived()
+
+    def subscribed(self) -> None:
+        self.arrived()
+        self._hold_back()
 
     def lost(self) -> None:
         self._deliveries.lost()

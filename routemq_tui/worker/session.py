@@ -76,6 +76,7 @@ class WorkerSession:
             policy,
             client,
             control.report,
+            lambda: self._connection.settled,
             self._connection.look,
             self._intake.read_on,
         )

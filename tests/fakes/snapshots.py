@@ -11,8 +11,11 @@ from routemq_tui.engine.snapshot import (
     EngineState,
     Health,
     History,
+    Ledger,
+    LedgerEntry,
     Mark,
     Metrics,
+    Outcome,
     RouteSnapshot,
     Snapshot,
     WorkerSnapshot,
@@ -160,6 +163,50 @@ def busy() -> Snapshot:
             route("archive", (), desired=0),
         )
     )
+
+
+def entries(
+    *outcomes: Outcome, topic: str = "sensors/{}/temperature", slot: int = 2
+) -> tuple[LedgerEntry, ...]:
+    """Messages that came to a slot one after the other; those awaited or unknowable came to none."""
+    gone = (Outcome.AWAITED, Outcome.UNKNOWABLE)
+    return tuple(
+        LedgerEntry(0xA0 + number, None, outcome)
+        if outcome in gone
+        else LedgerEntry(0xA0 + number, topic.format(number), outcome, slot, 0.1 + number / 30)
+        for number, outcome in enumerate(outcomes)
+    )
+
+
+def after_kills() -> Snapshot:
+    """Workers killed by hand, by a poison message, at QoS 0; one that cannot store its dead letter."""
+    handled, twice, awaited = Outcome.HANDLED, Outcome.HANDLED_TWICE, Outcome.AWAITED
+    by_hand = entries(handled, twice, handled, Outcome.REDELIVERED, handled, handled, handled)
+    poison = "exited by SIGSEGV while handling sensors/7/temperature"
+    ledgers = (
+        Ledger("temperature/3", 4003, NOW - 40, poison, 3, entries(handled, awaited, awaited), settled=True),
+        Ledger("alerts/1", 4001, NOW - 9, "killed by hand", 2, entries(*[Outcome.UNKNOWABLE] * 2)),
+        Ledger("temperature/2", 4002, NOW - 4, "killed by hand", 7, by_hand),
+        Ledger(
+            "temperature/1", 4001, NOW - 1, "killed by hand", 4, entries(handled, handled, awaited, awaited)
+        ),
+    )
+    held = "cannot store the dead letter of jobs/9: database or disk is full (.routemq/dead-letters.db)"
+    jobs = (
+        worker("jobs", 1, rate=30.0),
+        worker("jobs", 2, WorkerState.PAUSED, 0.0, reason=held, connected=True),
+    )
+    first, alerts, orders, archive = busy().routes
+    counted = replace(first.metrics, retried=21, dead_lettered=12)
+    routes = (
+        replace(first, metrics=counted),
+        alerts,
+        route("jobs", jobs, reason=f"jobs/2 holds a message: {held}"),
+        orders,
+        archive,
+    )
+    whole = snapshot(routes, ledgers=ledgers, broker=replace(BROKER, dropped=3))
+    return replace(whole, metrics=replace(whole.metrics, dead_lettered=12, retried=21))
 
 
 def no_routes() -> Snapshot:

@@ -6,9 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import cast
 
 import pytest
+from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from routemq_tui.engine.snapshot import Snapshot
@@ -47,7 +50,14 @@ class Seat:
         return cast(MainScreen, self.app.screen_stack[0])
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Press keys one after the other; characters that follow each other as fast as nobody types."""
+        for typed, group in groupby(keys, key=lambda key: len(key) == 1):
+            if typed:
+                for character in group:
+                    self.app.post_message(events.Key(_character_to_key(character), character))
+                await self.pilot.pause()
+            else:
+                await self.pilot.press(*group)
         await self.pilot.pause()
 
     async def tick(self) -> None:

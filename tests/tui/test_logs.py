@@ -7,8 +7,8 @@ import pytest
 from routemq_tui.engine.port import LogLine
 from routemq_tui.tui.log_buffer import LogBuffer, LogFilter
 from routemq_tui.tui.log_text import body_of, breaks, safe
+from routemq_tui.tui.widgets.log_scroll import LogStatus
 from routemq_tui.tui.widgets.log_strip import strip_line
-from routemq_tui.tui.widgets.log_view import LogStatus
 from tests.fakes.lines import HOSTILE
 from tests.tui.conftest import Seat, Sit
 
@@ -73,7 +73,7 @@ async def test_lines_that_came_while_paused_can_be_scrolled_to(sit: Sit) -> None
         await seat.tick()
         assert seat.main.logs.status.new == 5
         last = seat.engine.logs.last_seq
-        await seat.press(*["j"] * 5)
+        await seat.press(*["j"] * 6)
         assert seat.main.logs.status.following is False
         await seat.press("j")
         assert seat.main.logs.status.following is True
@@ -193,7 +193,7 @@ async def test_wrap_shows_the_whole_line_and_keeps_the_place(sit: Sit) -> None:
         flood(seat, 30)
         await seat.tick()
         assert "finish" not in seat.text("#logs-view")
-        await seat.press("3", "w", *["k"] * 27)
+        await seat.press("3", "w", *["k"] * 30)
         assert "wrap" in seat.text("#logs-strip")
         assert "finish" in seat.text("#logs-view")
 
@@ -246,8 +246,9 @@ def test_only_colours_are_taken_from_a_line() -> None:
     coloured = "\x1b[31mred\x1b[0m \x1b[5;7;8mplain\x1b[0m \x1b[2J\x1b]8;;http://example.net\x07"
     body = body_of(LogLine(1, 0.0, "a/1", 20, "stdout", "", "red plain", coloured))
     assert "\x1b" not in body.plain
-    styles = [span.style for span in body.spans if str(span.style)]
-    assert [str(style) for style in styles] == ["color(1)"]
+    assert [
+        (body.plain[start:end], str(style)) for start, end, style in body.runs if str(style) != "none"
+    ] == [("red", "color(1)")]
 
 
 def test_wrapping_never_splits_a_wide_character() -> None:

@@ -13,7 +13,7 @@ from routemq_tui.tui.rows import RowKey
 from routemq_tui.tui.theme import DARK, LIGHT
 from tests.fakes import lines
 from tests.fakes.engine import FakeEngine
-from tests.fakes.snapshots import all_failed, broker_down, busy, draining, no_routes
+from tests.fakes.snapshots import after_kills, all_failed, broker_down, busy, draining, no_routes
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 36), (200, 50)
 SIZES = [pytest.param(SMALL, id="80x24"), pytest.param(MIDDLE, id="120x36")]
@@ -50,6 +50,16 @@ def test_main(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_worker_detail(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(screen(busy()), terminal_size=size, run_before=keys("j", "enter"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_after_kills(snap_compare: Compare, size: tuple[int, int]) -> None:
+    given = keys("j", "j", *(("2", "z") if size == MIDDLE else ()))
+    assert snap_compare(screen(after_kills()), terminal_size=size, run_before=given)
+
+
+def test_after_kills_with_room(snap_compare: Compare) -> None:
+    assert snap_compare(screen(after_kills()), terminal_size=LARGE, run_before=keys())
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual import events
 
 from routemq_tui.engine.snapshot import Metrics
 from routemq_tui.engine.states import WorkerState
@@ -57,6 +58,28 @@ async def test_the_selected_row_is_always_in_sight(sit: Sit) -> None:
         assert seat.main.table.selected.slot == 34
         await seat.press("g")
         assert "all routes" in seat.text("#routes-table")
+
+
+async def test_a_selected_row_that_was_scrolled_away_stays_at_the_edge(sit: Sit) -> None:
+    async with sit(many(60), size=(80, 24)) as seat:
+        table = seat.main.table
+        await seat.select("bulk", 5)
+        await seat.pilot._post_mouse_events([events.MouseScrollDown] * 12, "#routes-table")
+        await seat.pilot.pause()
+        rows = seat.text("#routes-table").splitlines()
+        assert table.scroll_offset.y > 7
+        assert rows[0].startswith("▴  bulk/5 ")
+        # when a snapshot comes, then the view stays; a click on the row goes back to it
+        seat.engine.show()
+        await seat.tick()
+        assert seat.text("#routes-table").splitlines() == rows
+        await seat.pilot.click("#routes-table", offset=(20, 0))
+        assert table.selected == RowKey("bulk", 5)
+        assert seat.text("#routes-table").startswith("   bulk/5 ")
+        await seat.press("G")
+        await seat.pilot._post_mouse_events([events.MouseScrollUp] * 12, "#routes-table")
+        await seat.pilot.pause()
+        assert seat.text("#routes-table").splitlines()[-1].startswith("▾  bulk/60")
 
 
 async def test_columns_do_not_move_with_their_numbers(sit: Sit) -> None:

@@ -14,13 +14,15 @@ from textual.widgets import Static
 from routemq_tui.tui.columns import clip
 from routemq_tui.tui.keys import KEYS, Group, Key
 from routemq_tui.tui.tones import Fragment, Tone
-from routemq_tui.tui.widgets.lines import Line, ScrolledLines
+from routemq_tui.tui.widgets.lines import Line, ScrolledLines, beside
 
 KEY_WIDTH = 8
 COLUMN = 57
 LEGEND = (
     ("rst", "restarts of the worker"),
     ("flight", "messages in flight, of the window for them"),
+    ("dead", "messages given up: dead letters"),
+    ("retry", "runs again after an error"),
     ("share", "part of the route; of all, for a route"),
 )
 
@@ -62,7 +64,7 @@ def help_lines(width: int, refusal: Callable[[Key], str], display: Callable[[Key
     half = width // 2
     sides = [[line for block in side for line in [*_cut(block, half), []]] for side in (left, right)]
     rows = max(len(side) for side in sides)
-    return [_beside(_at(sides[0], row), _at(sides[1], row), half) for row in range(rows)]
+    return [beside(sides[0][row : row + 1], sides[1][row : row + 1], half, width) for row in range(rows)]
 
 
 def _block(group: Group, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> list[Line]:
@@ -97,12 +99,3 @@ def _cut(block: list[Line], width: int) -> list[Line]:
         ]
         for line in block
     ]
-
-
-def _at(lines: list[Line], index: int) -> Line:
-    return lines[index] if index < len(lines) else ()
-
-
-def _beside(left: Line, right: Line, width: int) -> Line:
-    used = sum(len(part.text) for part in left)
-    return [*left, Fragment(" " * max(0, width - used)), *right]

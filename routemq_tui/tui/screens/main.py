@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar, cast
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -21,13 +21,14 @@ from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import EngineState, Snapshot
 from routemq_tui.errors import ExitCode
-from routemq_tui.tui.keys import KEY_BY_ID, KEYS, Key, bindings
+from routemq_tui.tui.keys import KEY_BY_ID, KEYS, Group, Key, bindings
 from routemq_tui.tui.log_buffer import LogFilter
-from routemq_tui.tui.notices import Toast, Toasts
+from routemq_tui.tui.notices import Severity, Toast, Toasts
 from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact, unanswered_loss
 from routemq_tui.tui.rows import Row, RowKey, visible_rows
 from routemq_tui.tui.screens.confirm import Confirm
 from routemq_tui.tui.screens.help import Help
+from routemq_tui.tui.screens.log_desk import LogDesk
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.screens.stopping import Stopping
 from routemq_tui.tui.widgets.detail import Detail, DetailHeading
@@ -39,8 +40,6 @@ from routemq_tui.tui.widgets.log_view import LogView
 from routemq_tui.tui.widgets.route_table import RouteTable, TableHeading
 
 PANES = ("routes", "detail", "logs")
-LEVELS = (0, 20, 30, 40)
-FILTER_HINT = "Enter shows lines that match · !text those that do not · empty shows all · Esc leaves it"
 
 
 class MainScreen(Screen[None]):
@@ -75,6 +74,7 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         self.table = self.query_one(RouteTable)
         self.logs = self.query_one(LogView)
+        self.desk = LogDesk(self, self.logs, lambda: self.table.row, self._tell)
         self.bindings_updated_signal.subscribe(self, lambda _: self._show_keys())
         self.tick()
         if self._tick is not None:
@@ -102,6 +102,9 @@ class MainScreen(Screen[None]):
         if self._stopping is not None:
             self._stopping.show_snapshot(snapshot)
 
+    def _tell(self, text: str, severity: Severity) -> None:
+        self._show_toast(Toast(text, severity, 4.0))
+
     def _show_toast(self, toast: Toast) -> None:
         self.app.notify(toast.text, severity=toast.severity, timeout=toast.seconds, markup=False)
 
@@ -121,7 +124,8 @@ class MainScreen(Screen[None]):
     def _show_keys(self) -> None:
         if self._displays == {}:
             self._displays = self._key_displays()
-        self.query_one(KeyBar).show_keys(lambda key: not self.refusal(key), self.display_of)
+        first = Group.LOGS if self.focused is self.logs else None
+        self.query_one(KeyBar).show_keys(lambda key: not self.refusal(key), self.display_of, first)
 
     # Keys
 
@@ -161,12 +165,13 @@ class MainScreen(Screen[None]):
             return None if isinstance(plan(name, self.table.row), Refused) else True
         return True
 
-    def on_key(self, event: events.Key) -> None:
-        """A key that is dim says why; the others never come here before their action."""
-        active = self.active_bindings.get(event.key)
-        if active is not None and not active.enabled and active.binding.id in KEY_BY_ID:
-            event.stop()
-            self._refuse(self.refusal(KEY_BY_ID[active.binding.id]))
+    def refuse_key(self, name: str) -> bool:
+        """Say why a key that is dim does nothing; False for every other key."""
+        active = self.active_bindings.get(name)
+        if active is None or active.enabled or active.binding.id not in KEY_BY_ID:
+            return False
+        self._refuse(self.refusal(KEY_BY_ID[active.binding.id]))
+        return True
 
     def press_key(self, key: Key) -> None:
         """Do what the key does, from the palette or the bottom line."""
@@ -181,7 +186,7 @@ class MainScreen(Screen[None]):
         self.press_key(event.key)
 
     def _refuse(self, reason: str) -> None:
-        self._show_toast(Toast(reason, "warning", 4.0))
+        self._tell(reason, "warning")
 
     # Orders to the engine
 
@@ -287,7 +292,9 @@ class MainScreen(Screen[None]):
         self._focus(name)
 
     def action_back(self) -> None:
-        """Out of a zoom, then to the routes, then without a filter."""
+        """Out of a selection, then of a zoom, then to the routes, then without a filter."""
+        if self.logs.unselect():
+            return
         if self._zoomed:
             was = self._zoomed
             self._zoom("")
@@ -326,40 +333,11 @@ class MainScreen(Screen[None]):
         # At once, not after the next drawing: the next key may have been pressed already.
         self.set_focus(self.query_one(target))
 
-    # Logs
-
-    def action_filter(self) -> None:
-        prompt = Prompt("Filter:", FILTER_HINT, filter_problem, self.logs.filter.text)
-        self.app.push_screen(prompt, self._set_filter)
-
-    def _set_filter(self, text: str | None) -> None:
-        if text is not None:
-            self.logs.set_filter(LogFilter.parse(text, self.logs.filter.level))
-
-    def action_level(self) -> None:
-        now = LEVELS.index(self.logs.filter.level)
-        self.logs.set_filter(self.logs.filter.with_level(LEVELS[(now + 1) % len(LEVELS)]))
-
-    def action_follow(self) -> None:
-        self.logs.toggle_follow()
-
-    def action_wrap(self) -> None:
-        self.logs.toggle_wrap()
-
-    def action_clear(self) -> None:
-        self.logs.clear()
+    def action_logs(self, name: str) -> None:
+        self.desk.actions[name]()
 
     def action_help(self) -> None:
         self.app.push_screen(Help(self.refusal, self.display_of))
 
 
 KEYS_BY_ORDER = {key.order: key for key in KEYS if key.order}
-
-
-def filter_problem(text: str) -> str:
-    """What is wrong with a filter; empty when nothing is."""
-    try:
-        LogFilter.parse(text)
-    except ValueError as error:
-        return str(error)
-    return ""

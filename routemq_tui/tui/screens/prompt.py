@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,9 +14,34 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 
+class PromptInput(Input):
+    """Remembers the last keys it was given: one that it was not given was typed ahead of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, compact=True, id="prompt-input")
+        self._had: deque[events.Key] = deque(maxlen=64)
+
+    async def _on_key(self, event: events.Key) -> None:
+        self._had.append(event)
+        await super()._on_key(event)
+
+    def has_had(self, event: events.Key) -> bool:
+        return any(each is event for each in self._had)
+
+    async def enter_key(self, event: events.Key) -> None:
+        """Do what the key does here, at once."""
+        if event.key == "enter":
+            await self.action_submit()
+        elif event.key == "backspace":
+            self.action_delete_left()
+        elif event.is_printable and event.character is not None:
+            self.replace(event.character, *sorted(self.selection))
+
+
 class Prompt(ModalScreen[str | None]):
     """Ends with the text that was typed, or None."""
 
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "cancel", "Cancel", id="prompt.cancel", priority=True),
     ]
@@ -23,18 +50,43 @@ class Prompt(ModalScreen[str | None]):
         """`problem` says what is wrong with a text; empty when nothing is."""
         super().__init__()
         self._title, self._hint, self._problem, self._text = title, hint, problem, text
+        self._ahead: list[events.Key] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="prompt"):
             yield Static(self._title, classes="prompt-title", markup=False)
-            yield Input(self._text, compact=True, id="prompt-input")
+            yield PromptInput(self._text)
             yield Static(self._hint, id="prompt-hint", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(Input).cursor_blink = False
+        self._show_problem(self._text)
+        # Behind the keys that wait already, so that none overtakes them.
+        self.call_later(self._take_focus)
+
+    async def _take_focus(self) -> None:
+        field = self.query_one(PromptInput)
+        self.set_focus(field)
+        for event in self._ahead:
+            await field.enter_key(event)
+        self._ahead.clear()
+
+    async def take_typed_ahead(self, event: events.Key) -> bool:
+        """Take a key that was pressed before the input was there; False for one that it has had."""
+        if self.focused is None:
+            self._ahead.append(event)
+            return True
+        field = self.query_one(PromptInput)
+        if field.has_had(event):
+            return False
+        await field.enter_key(event)
+        return True
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        problem = self._problem(event.value) if event.value else ""
+        self._show_problem(event.value)
+
+    def _show_problem(self, text: str) -> None:
+        problem = self._problem(text) if text else ""
         hint = self.query_one("#prompt-hint", Static)
         hint.set_class(bool(problem), "-problem")
         hint.update(f"! {problem}" if problem else self._hint)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from routemq_tui.engine.snapshot import Mark, RouteSnapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import Mark, Metrics, RouteSnapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.columns import SILENT, reason_of, state_cell
+from routemq_tui.tui.ledgers import entry_lines, headline, ledgers_of
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.sparkline import fit, mark_line, sparkline
 from routemq_tui.tui.tones import Fragment, Tone, error_tone
-from routemq_tui.tui.widgets.lines import Line, Lines, ScrolledLines, clipped
+from routemq_tui.tui.widgets.lines import Line, Lines, ScrolledLines, beside, clipped
 from routemq_tui.units import (
     format_age,
     format_bytes,
@@ -25,6 +26,8 @@ LABEL = 12
 VALUE = 8
 """Width of the value at the right of a sparkline."""
 MARKS_SHOWN = 3
+DOWN = (WorkerState.FAILED, WorkerState.BACKOFF)
+TWO_COLUMNS = 100
 TALL = 26
 """From this height on the sparklines are two lines high."""
 
@@ -42,14 +45,35 @@ class Detail(ScrolledLines):
 
 
 def detail_lines(row: Row, width: int, tall: bool = False) -> list[Line]:
-    """All lines of the detail for a width; `tall` draws the sparklines two lines high."""
+    """All lines of the detail for a width; `tall` draws the sparklines two lines high.
+
+    Ledgers of deaths lie beside the rest where there is room, below it where there is none.
+    """
+    ledgers = [each for each in ledgers_of(row) if each.entries]
+    half = width // 2 if ledgers and width >= TWO_COLUMNS else width
+    left = _figures_and_facts(row, half, tall)
+    if not ledgers:
+        return left
+    right = [line for ledger in ledgers for line in [*entry_lines(ledger, half), []]]
+    if half == width:
+        return [*left, [], *(clipped(line, width) for line in right)]
+    rows = max(len(left), len(right))
+    return [beside(left[row : row + 1], right[row : row + 1], half, width) for row in range(rows)]
+
+
+def _figures_and_facts(row: Row, width: int, tall: bool) -> list[Line]:
     state = state_cell(row)
     lines: list[Line] = [[Fragment(f" {state.text}", state.tone), *_since(row)]]
     reason = reason_of(row)
+    if reason is None and row.worker is None and row.route is not None and row.route.reason:
+        reason = Fragment(row.route.reason, Tone.BAD)
     if reason is not None:
         lines += [[Fragment(text, reason.tone)] for text in _folded(reason.text, width)]
     lines.append([])
     lines += spark_lines(row, width, 2 if tall else 1)
+    for ledger in ledgers_of(row):
+        told = headline(ledger, row.snapshot.time, named=row.worker is None)
+        lines += [[], *([Fragment(text, told.tone)] for text in _folded(told.text, width))]
     lines.append([])
     if row.worker is not None and row.route is not None:
         facts = worker_facts(row.worker, row.route)
@@ -132,7 +156,7 @@ def worker_facts(worker: WorkerSnapshot, route: RouteSnapshot) -> list[Fact]:
     if worker.current_topic:
         since = "" if worker.current_for is None else f" for {format_seconds(worker.current_for)}"
         facts.insert(1, ("handling", worker.current_topic + since, Tone.TEXT))
-    facts += _unusual(metrics.duplicates, metrics.dead_lettered, metrics.dropped, metrics.log_dropped)
+    facts += _unusual(metrics)
     trouble: list[Fact] = []
     if worker.last_exit:
         trouble.append(("last exit", worker.last_exit, Tone.WARN))
@@ -156,10 +180,10 @@ def route_facts(route: RouteSnapshot) -> list[Fact]:
         ("in flight", str(metrics.in_flight), Tone.TEXT),
         ("busy", format_percent(metrics.utilisation), Tone.TEXT),
     ]
-    facts += _unusual(metrics.duplicates, metrics.dead_lettered, metrics.dropped, metrics.log_dropped)
+    facts += _unusual(metrics)
     for worker in route.workers:
-        why = worker.last_error or worker.reason
-        if worker.state in (WorkerState.FAILED, WorkerState.BACKOFF) and why:
+        why = worker.reason or worker.last_error
+        if why and (worker.state in DOWN or (worker.state is WorkerState.PAUSED and worker.reason)):
             facts.append((worker.name.rpartition("/")[2].rjust(3), why, Tone.BAD))
     return facts
 
@@ -179,20 +203,24 @@ def engine_facts(row: Row) -> list[Fact]:
         ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
         ("memory", format_bytes(metrics.rss_bytes), Tone.TEXT),
     ]
+    if broker.dropped is not None:
+        tone = Tone.BAD if broker.dropped else Tone.TEXT
+        facts.insert(4, ("lost by it", f"{format_count(broker.dropped)} messages dropped", tone))
     if broker.reason:
         facts.insert(4, ("reason", broker.reason, Tone.BAD))
-    return facts + _unusual(metrics.duplicates, metrics.dead_lettered, metrics.dropped, metrics.log_dropped)
+    return facts + _unusual(metrics)
 
 
-def _unusual(duplicates: int, dead_lettered: int, dropped: int, log_dropped: int) -> list[Fact]:
+def _unusual(metrics: Metrics) -> list[Fact]:
     """Counts worth a line only when there are any."""
-    named: tuple[tuple[str, int, Callable[[float], str]], ...] = (
-        ("repeated", duplicates, format_count),
-        ("dead", dead_lettered, format_count),
-        ("dropped", dropped, format_count),
-        ("log drops", log_dropped, format_count),
+    named = (
+        ("retried", metrics.retried, Tone.WARN),
+        ("dead letter", metrics.dead_lettered, Tone.BAD),
+        ("dropped", metrics.dropped, Tone.WARN),
+        ("repeated", metrics.duplicates, Tone.TEXT),
+        ("log drops", metrics.log_dropped, Tone.WARN),
     )
-    return [(label, text(count), Tone.WARN) for label, count, text in named if count]
+    return [(label, format_count(count), tone) for label, count, tone in named if count]
 
 
 def _latency(p50: float | None, p95: float | None, p99: float | None) -> str:

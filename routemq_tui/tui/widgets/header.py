@@ -63,7 +63,6 @@ def figures_line(snapshot: Snapshot, width: int) -> Line:
         [Fragment("in flight ", Tone.MUTED), Fragment(f"{format_count(metrics.in_flight):<5}")],
         [Fragment("ok ", Tone.MUTED), Fragment(f"{format_count(metrics.ok):<6}")],
         [Fragment("failed ", Tone.MUTED), Fragment(f"{format_count(metrics.failed):<6}")],
-        [Fragment("dead letters ", Tone.MUTED), Fragment(f"{format_count(metrics.dead_lettered):<6}")],
     ]
     right = drops(snapshot)
     while len(figures) > 2 and length(joined(figures)) + 1 + length(right) > width:
@@ -72,9 +71,11 @@ def figures_line(snapshot: Snapshot, width: int) -> Line:
 
 
 def drops(snapshot: Snapshot) -> list[Fragment]:
-    """What was lost on the way: loud only when something was."""
+    """What was given up or lost on the way: loud only when something was."""
     lost = snapshot.metrics.log_dropped
     right = [Fragment(f"log drops {format_count(lost)} ", Tone.WARN if lost else Tone.MUTED)]
+    if dead := snapshot.metrics.dead_lettered:
+        right.insert(0, Fragment(f"✗ dead letters {format_count(dead)}  ", Tone.BAD))
     if snapshot.broker.dropped:
         right.insert(0, Fragment(f"! broker dropped {format_count(snapshot.broker.dropped)}  ", Tone.BAD))
     return right

@@ -30,15 +30,42 @@ def visible_width(view: ScrollView) -> int:
     return view.scrollable_content_region.width
 
 
-def paint(widget: Widget, fragments: Iterable[Fragment], width: int, ground: Style | None = None) -> Strip:
-    """The fragments in exactly `width` cells, on the widget's own background or the given one."""
-    base = widget.rich_style if ground is None else widget.rich_style + ground
-    segments = [
-        Segment(text, base + widget.get_component_rich_style(f"tone--{tone}", partial=True))
-        for text, tone in fragments
-        if text
-    ]
-    return Strip(segments).adjust_cell_length(width, base)
+class Inks:
+    """The styles of one widget by name, kept until its style changes: one costs more than a row of text."""
+
+    def __init__(self, widget: Widget) -> None:
+        self._widget = widget
+        self._known: dict[tuple[str, str], Style] = {}
+
+    def part(self, name: str) -> Style:
+        """A component class alone."""
+        return self._widget.get_component_rich_style(name, partial=True)
+
+    def ground(self, ground: str = "") -> Style:
+        """The widget's own style, under that of a component class."""
+        return self._of("", ground)
+
+    def ink(self, tone: Tone, ground: str = "") -> Style:
+        return self._of(f"tone--{tone}", ground)
+
+    def clear(self) -> None:
+        self._known.clear()
+
+    def _of(self, name: str, ground: str) -> Style:
+        known = self._known.get((name, ground))
+        if known is None:
+            known = self._widget.rich_style
+            for each in (ground, name):
+                if each:
+                    known += self.part(each)
+            self._known[name, ground] = known
+        return known
+
+
+def paint(inks: Inks, fragments: Iterable[Fragment], width: int, ground: str = "") -> Strip:
+    """The fragments in exactly `width` cells, on the widget's own ground or that of a component class."""
+    segments = [Segment(text, inks.ink(tone, ground)) for text, tone in fragments if text]
+    return Strip(segments).adjust_cell_length(width, inks.ground(ground))
 
 
 def length(fragments: Iterable[Fragment]) -> int:
@@ -77,6 +104,13 @@ def spread(left: Line, right: Line, width: int) -> list[Fragment]:
     return clipped([*left, Fragment(" " * gap), *right], width)
 
 
+def beside(left: Sequence[Line], right: Sequence[Line], half: int, width: int) -> list[Fragment]:
+    """One row of two columns, of at most one line each; the right one begins at `half`."""
+    begin = [fragment for line in left for fragment in line]
+    gap = Fragment(" " * max(0, half - length(begin)))
+    return clipped([*begin, gap, *(fragment for line in right for fragment in line)], width)
+
+
 class Lines(Widget):
     """A few lines that are drawn for the width there is; redrawn only when they differ."""
 
@@ -85,6 +119,7 @@ class Lines(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self.inks = Inks(self)
         self._draw: Draw = nothing
         self._lines: list[Line] = []
 
@@ -92,6 +127,10 @@ class Lines(Widget):
         """Show what `draw` gives for a width, now and after each resize."""
         self._draw = draw
         self._fill()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.inks.clear()
 
     def on_resize(self) -> None:
         self._fill()
@@ -104,7 +143,7 @@ class Lines(Widget):
 
     def render_line(self, y: int) -> Strip:
         line = self._lines[y] if y < len(self._lines) else ()
-        return paint(self, line, self.size.width)
+        return paint(self.inks, line, self.size.width)
 
 
 class Motion(Protocol):
@@ -123,6 +162,7 @@ class ScrolledLines(ScrollView, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=True)
+        self.inks = Inks(self)
         self._draw: Draw = nothing
         self._lines: list[Line] = []
 
@@ -131,6 +171,10 @@ class ScrolledLines(ScrollView, inherit_bindings=False):
         self._draw = draw
         if self.is_on_screen:
             self._fill()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.inks.clear()
 
     def on_resize(self) -> None:
         self._fill()
@@ -155,4 +199,4 @@ class ScrolledLines(ScrollView, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y
         line = self._lines[index] if index < len(self._lines) else ()
-        return paint(self, line, visible_width(self))
+        return paint(self.inks, line, visible_width(self))

@@ -6,7 +6,7 @@ from routemq_tui.tui.log_text import level_of
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
-from routemq_tui.tui.widgets.log_view import LogStatus
+from routemq_tui.tui.widgets.log_scroll import LogStatus
 from routemq_tui.units import format_count
 
 
@@ -56,6 +56,9 @@ def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
         parts.append([Fragment(f"/{text}", Tone.ACCENT)])
         if not brief:
             parts.append([Fragment(f"{status.shown} of {status.held}", Tone.MUTED)])
+    if status.search and not brief:
+        text = status.search if len(status.search) <= 20 else status.search[:19] + "…"
+        parts.append([Fragment(f"?{text}", Tone.ACCENT)])
     level = "all" if not status.level else f"≥{level_of(status.level)[0].lower()}"
     label = "" if brief and status.level else "level "
     parts.append([Fragment(label, Tone.MUTED), Fragment(level, Tone.ACCENT if status.level else Tone.MUTED)])

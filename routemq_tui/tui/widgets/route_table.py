@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -18,7 +17,7 @@ from routemq_tui.engine.snapshot import Snapshot
 from routemq_tui.tui.columns import Layout
 from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, place_of, visible_rows
 from routemq_tui.tui.tones import Fragment, Tone
-from routemq_tui.tui.widgets.lines import TONE_CLASSES, Line, Lines, paint, visible_width
+from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, Line, Lines, paint, visible_width
 
 EMPTY: tuple[Line, ...] = (
     (Fragment("  No routes yet.", Tone.STRONG),),
@@ -63,6 +62,7 @@ class RouteTable(ScrollView, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=True)
+        self.inks = Inks(self)
         self.rows: list[Row] = []
         self.selected = EVERYTHING
         self.folded: frozenset[str] = frozenset()
@@ -142,28 +142,40 @@ class RouteTable(ScrollView, inherit_bindings=False):
             region = Region(0, self._cursor, 1, 1)
             self.scroll_to_region(region, animate=False, force=True, immediate=True)
 
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.inks.clear()
+
     def on_resize(self) -> None:
         self._keep_in_sight()
 
     def render_line(self, y: int) -> Strip:
         width = visible_width(self)
-        index = y + self.scroll_offset.y
+        index = self._index_at(y)
         if not self.rows:
             empty = EMPTY[index] if self._snapshot is not None and index < len(EMPTY) else ()
-            return paint(self, empty, width)
+            return paint(self.inks, empty, width)
         if index >= len(self.rows):
-            return paint(self, (), width)
-        return paint(self, Layout.of(width).cells(self.rows[index]), width, self._ground(index))
+            return paint(self.inks, (), width)
+        cells = Layout.of(width).cells(self.rows[index])
+        if index != y + self.scroll_offset.y:
+            cells[0] = Fragment("▴" if y == 0 else "▾", Tone.ACCENT)
+        return paint(self.inks, cells, width, self._ground(index))
 
-    def _ground(self, index: int) -> Style | None:
+    def _index_at(self, y: int) -> int:
+        """The row of a line: the selected one, when it was scrolled away, stays at the edge it left by."""
+        top, bottom = self.scroll_offset.y, self.scroll_offset.y + self.size.height - 1
+        if self.rows and ((y == 0 and self._cursor < top) or (y == bottom - top and self._cursor > bottom)):
+            return self._cursor
+        return top + y
+
+    def _ground(self, index: int) -> str:
         if index == self._cursor:
-            return self.get_component_rich_style("row--selected", partial=True)
-        if index == self._hover:
-            return self.get_component_rich_style("row--hover", partial=True)
-        return None
+            return "row--selected"
+        return "row--hover" if index == self._hover else ""
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        self._hover_at(event.y + self.scroll_offset.y)
+        self._hover_at(self._index_at(event.y))
 
     def on_leave(self) -> None:
         self._hover_at(-1)
@@ -174,7 +186,7 @@ class RouteTable(ScrollView, inherit_bindings=False):
             self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        index = event.y + self.scroll_offset.y
+        index = self._index_at(event.y)
         if index >= len(self.rows):
             return
         key = self.rows[index].key

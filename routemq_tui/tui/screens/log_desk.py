@@ -1,0 +1,155 @@
+"""What the log keys do: the prompts they open, what they tell, and where copies and exports go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from routemq_tui.engine.port import LogLine
+from routemq_tui.tui.log_buffer import LogFilter, expression_of
+from routemq_tui.tui.log_export import name_problem, proposed_name, write_lines
+from routemq_tui.tui.notices import Severity
+from routemq_tui.tui.rows import Row
+from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.widgets.log_view import LogView
+
+LEVELS = (0, 20, 30, 40)
+ERROR = 40
+FILTER_HINT = "Enter shows lines that match · !text those that do not · empty shows all · Esc leaves it"
+SEARCH_HINT = "Enter goes to the match above · n N to the next ones · empty ends it · Esc leaves it"
+EXPORT_HINT = "Enter writes the lines of the view to this new file · Esc leaves it"
+MUCH_TO_COPY = 75_000
+"""Bytes that every terminal takes by OSC 52; some take no more."""
+
+Tell = Callable[[str, Severity], None]
+
+
+class LogDesk:
+    def __init__(self, screen: Screen[Any], logs: LogView, row: Callable[[], Row | None], tell: Tell) -> None:
+        self._screen, self._logs, self._row, self._tell = screen, logs, row, tell
+        self.actions: dict[str, Callable[[], None]] = {
+            "filter": self.filter,
+            "search": self.search,
+            "next": lambda: self.match(1),
+            "previous": lambda: self.match(-1),
+            "next_error": lambda: self.error(1),
+            "previous_error": lambda: self.error(-1),
+            "level": self.level,
+            "follow": logs.toggle_follow,
+            "wrap": logs.toggle_wrap,
+            "time": self.time,
+            "mark": logs.toggle_mark,
+            "next_mark": self.next_mark,
+            "select": logs.toggle_selecting,
+            "copy": self.copy,
+            "export": self.export,
+            "clear": logs.clear,
+        }
+
+    def filter(self) -> None:
+        logs = self._logs
+
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                logs.set_filter(LogFilter.parse(text, logs.filter.level))
+
+        self._ask(Prompt("Filter:", FILTER_HINT, filter_problem, logs.filter.text), chosen)
+
+    def search(self) -> None:
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                self._logs.set_search(expression_of(text) if text else None)
+                if text:
+                    self.match(0)
+
+        self._ask(Prompt("Search:", SEARCH_HINT, search_problem, self._logs.status.search), chosen)
+
+    def match(self, step: int) -> None:
+        """To a match of the last search; asks for one when there is none."""
+        text = self._logs.status.search
+        if not text:
+            self.search()
+        else:
+            self._went(self._logs.find_match(step), step, f"No line here matches {text}")
+
+    def error(self, step: int) -> None:
+        self._went(self._logs.find(is_error, step), step, "No error among the lines here")
+
+    def next_mark(self) -> None:
+        self._went(self._logs.find_mark(), 1, "No line is marked: m marks one")
+
+    def _went(self, round_the_end: bool | None, step: int, none: str) -> None:
+        if round_the_end is None:
+            self._tell(none, "warning")
+        elif round_the_end and step:
+            self._tell("On from the first line" if step > 0 else "On from the last line", "information")
+
+    def level(self) -> None:
+        chosen = self._logs.filter
+        now = LEVELS.index(chosen.level)
+        self._logs.set_filter(chosen.with_level(LEVELS[(now + 1) % len(LEVELS)]))
+
+    def time(self) -> None:
+        self._logs.next_time_mode()
+
+    def copy(self) -> None:
+        text = self._logs.selected_text()
+        if text is None:
+            self._tell(
+                "Choose a line first: f pauses, j k go to it, v selects more; or drag the mouse", "warning"
+            )
+            return
+        self._screen.app.copy_to_clipboard(text)
+        self._logs.unselect()
+        lines = text.count("\n") + 1
+        told = f"Copied {'1 line' if lines == 1 else f'{lines} lines'}, {len(text)} characters"
+        if len(text.encode()) > MUCH_TO_COPY:
+            self._tell(f"{told}: more than some terminals take; E writes a file", "warning")
+        else:
+            self._tell(told, "information")
+
+    def export(self) -> None:
+        row = self._row()
+        title = "logs" if row is None else row.key.label
+        name = proposed_name(title, row.snapshot.time if row is not None else 0.0)
+        lines = tuple(self._logs.shown)
+        if not lines:
+            self._tell("There is no line to export", "warning")
+            return
+
+        def chosen(text: str | None) -> None:
+            if text:
+                self._screen.run_worker(self._write(text, lines))
+
+        self._ask(Prompt(f"Export {len(lines)} lines to:", EXPORT_HINT, name_problem, name), chosen)
+
+    async def _write(self, name: str, lines: tuple[LogLine, ...]) -> None:
+        try:
+            path = await asyncio.to_thread(write_lines, name, lines)
+        except OSError as error:
+            self._tell(f"Nothing exported to {name}: {error.strerror}", "error")
+        else:
+            self._tell(f"{len(lines)} lines written to {path}", "information")
+
+    def _ask(self, prompt: Prompt, answer: Callable[[str | None], None]) -> None:
+        self._screen.app.push_screen(prompt, answer)
+
+
+def is_error(line: LogLine) -> bool:
+    return line.level >= ERROR
+
+
+def search_problem(text: str) -> str:
+    """What is wrong with an expression; empty when nothing is."""
+    try:
+        expression_of(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def filter_problem(text: str) -> str:
+    return search_problem(text.removeprefix("!"))
