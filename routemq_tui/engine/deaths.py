@@ -19,6 +19,7 @@ FORGET_AFTER = 3600.0
 class _Suspect:
     deaths: int
     last: float
+    timed_out: bool
 
 
 class DeathTable:
@@ -37,15 +38,19 @@ class DeathTable:
     def leave(self, words: memoryview) -> None:
         self._boards = [each for each in self._boards if each is not words]
 
-    def add(self, fingerprint: int, now: float) -> int:
-        """A worker died while it handled this message; returns how often that has happened now."""
+    def add(self, fingerprint: int, now: float, timed_out: bool = False) -> int:
+        """A worker died while it handled this message; returns how often that has happened now.
+
+        `timed_out`: it was killed because its handler was beyond the route's timeout.
+        """
         self._expire(now)
         known = self._suspects.pop(fingerprint, None)
-        self._suspects[fingerprint] = _Suspect(known.deaths + 1 if known else 1, now)  # the newest at the end
+        deaths = known.deaths + 1 if known else 1
+        self._suspects[fingerprint] = _Suspect(deaths, now, timed_out)  # the newest at the end
         while len(self._suspects) > cells.SUSPECTS_MOST:
             del self._suspects[next(iter(self._suspects))]
         self._write()
-        return self._suspects[fingerprint].deaths
+        return deaths
 
     def deaths_of(self, fingerprint: int) -> int:
         known = self._suspects.get(fingerprint)
@@ -66,6 +71,9 @@ class DeathTable:
                 del self._suspects[fingerprint]
 
     def _write(self) -> None:
-        deaths = {fingerprint: known.deaths for fingerprint, known in self._suspects.items()}
+        deaths = {
+            fingerprint: known.deaths | (cells.TIMED_OUT if known.timed_out else 0)
+            for fingerprint, known in self._suspects.items()
+        }
         for words in self._boards:
             cells.write_suspects(words, deaths)

@@ -55,7 +55,7 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
 
 
 def _suspect(slot: Slot, fingerprint: int, topic: str, now: float) -> str:
-    times = slot.deaths.add(fingerprint, now)
+    times = slot.deaths.add(fingerprint, now, slot.timed_out)
     most = slot.deaths.most
     if times == most:
         text = f"{topic} was being handled at {times} deaths of its worker: it is given up without being run"

@@ -74,7 +74,7 @@ class Slot:
         """What is amiss without being a state: no connection, no heartbeat."""
         self.fault = ""
         """Why it is drained, when that was not asked for by anybody."""
-        self.blamed = self.kill_counts = False
+        self.blamed = self.kill_counts = self.timed_out = False
         self.last_exit: str | None = None
         self.last_error: str | None = None
         self.told_given_up = float("-inf")
@@ -145,7 +145,7 @@ class Slot:
         self.around.watch_outputs(self.name, self.process.outputs)
         self.starts += 1
         self.started_at = now
-        self.stuck = self.blamed = self.kill_counts = False
+        self.stuck = self.blamed = self.kill_counts = self.timed_out = False
         self.note = self.hopeless = self.holding = self.stopped = self.fault = ""
         self.drained = self.drain_deadline = None
         self._drain_ends_session, self._drain_time_up = False, float("inf")

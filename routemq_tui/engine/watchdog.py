@@ -41,6 +41,7 @@ def _check_timeout(slot: Slot, now: float, now_ns: int) -> bool:
     grace = 0.0 if slot.is_sync else ASYNC_GRACE
     if (now_ns - since) / 1e9 < limit + grace:
         return False
+    slot.timed_out = True
     slot.kill(now, f"handler beyond its timeout of {limit:g} s on {topic}", blamed=True)
     return True
 

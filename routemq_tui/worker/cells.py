@@ -87,6 +87,8 @@ SUSPECTS = QOS2 + QOS2_WORDS
 SUSPECTS_MOST = 64
 """Written by the engine: the number of entries, then fingerprint and deaths of each message that was being
 handled when its process died."""
+TIMED_OUT = 1 << 32
+"""Added to the deaths when the last one was the engine's doing: the handler was beyond its timeout."""
 WATCHED = SUSPECTS + 1 + 2 * SUSPECTS_MOST
 WATCHED_MOST = 256
 """Written by the engine: the number of entries, then the fingerprints whose redelivery it waits for."""

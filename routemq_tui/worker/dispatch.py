@@ -205,11 +205,15 @@ class Dispatcher:
         """Why a message is not even tried."""
         if delivery.topic.params is None:
             return Failure("payload", f"the topic does not match {self._spec.template}", 0)
-        deaths = self._suspects.deaths(delivery.fingerprint)
+        seen = self._suspects.deaths(delivery.fingerprint)
+        deaths = seen & ~cells.TIMED_OUT
         if deaths < self._spec.max_deliveries:
             return None
         times = "once" if deaths == 1 else f"{deaths} times"
-        return Failure("poison", f"its worker process died {times} while handling it", deaths)
+        if seen & cells.TIMED_OUT:
+            text = f"not done within {format_seconds(self._spec.timeout)}: its worker was replaced {times}"
+            return Failure("timeout", text, deaths, final=True)
+        return Failure("poison", f"its worker process died {times} while handling it", deaths, final=True)
 
     async def _retry(self, delivery: Delivery, failure: Failure) -> Failure | None:
         """Try again in place, so that the order is kept; the failure that was the last one, if any."""

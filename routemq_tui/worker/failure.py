@@ -18,18 +18,21 @@ class Failure:
     error: str
     """One line: `ValueError: bad reading`."""
     attempts: int = 1
+    final: bool = False
+    """It was given up before this attempt."""
     exception: BaseException | None = None
     """With its traceback from the handler's own code on; None when no handler's code failed."""
 
     @property
     def hopeless(self) -> bool:
         """Another attempt could not end otherwise."""
-        return self.cause in ("payload", "poison")
+        return self.final or self.cause == "payload"
 
 
 def failed(error: BaseException, attempts: int, cause: Literal["handler", "timeout"] = "handler") -> Failure:
     """The failure of a handler. Our own frames above it say nothing to its author, so they are taken off."""
-    return Failure(cause, _one_line(error), attempts, error.with_traceback(_own_frames(error.__traceback__)))
+    own = error.with_traceback(_own_frames(error.__traceback__))
+    return Failure(cause, _one_line(error), attempts, exception=own)
 
 
 def _one_line(error: BaseException) -> str:

@@ -155,6 +155,8 @@ def test_a_plain_handler_beyond_its_timeout_is_replaced(start_rig: StartRig, tmp
         assert "handler beyond its timeout of 0.4 s on jobs/slow (1 of 2 deaths); replaced at once" in text
         assert "handler beyond its timeout of 0.4 s on jobs/slow (2 of 2 deaths); replaced at once" in text
         assert "on jobs/slow while handling" not in text
+        (letter,) = DeadLetterStore(tmp_path / ".routemq").read()
+        assert (letter.cause, letter.attempts) == ("timeout", 2)
         rig.until_running(2)
 
 
