@@ -69,7 +69,11 @@ def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
     current = cells.read_current(memory)
     fingerprint = memory[cells.CURRENT_FINGERPRINT]
     handled = memory[cells.OK] + memory[cells.FAILED] - slot.ended_before
-    let_go = memory[cells.ACKNOWLEDGED] - slot.received_before
+    handled += memory[cells.DONE_TO] - memory[cells.DONE_FROM]  # of a run that was cut short
+    in_hand = cells.in_hand_fingerprints(memory)
+    # Of more than the ring holds the oldest are not told.
+    untold = memory[cells.RECEIVED] - memory[cells.ACKNOWLEDGED] - len(in_hand)
+    let_go = memory[cells.ACKNOWLEDGED] - slot.received_before + untold
     return Death(
         route=slot.route.name,
         slot=slot.number,
@@ -77,7 +81,7 @@ def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
         reason=reason,
         qos=slot.route.qos,
         in_flight=memory[cells.IN_FLIGHT],
-        in_hand=cells.in_hand_fingerprints(memory),
+        in_hand=in_hand,
         finished=max(handled - let_go, 0),
         current=(fingerprint, current[0]) if current is not None and fingerprint else None,
     )

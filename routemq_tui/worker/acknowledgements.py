@@ -4,7 +4,8 @@ QoS 2 here delivers on PUBLISH and stores the packet id (MQTT 5 section 4.3.3; i
 handler before PUBREC. "Marked" is a bit of `Qos2Window`, which outlives the process:
 
     PUBLISH, id not marked   handle; mark(id); send PUBREC
-    PUBLISH, id marked       send PUBREC; do not handle, whatever its DUP flag says
+    PUBLISH, id marked, DUP  send PUBREC; do not handle
+    PUBLISH, id marked       without DUP it is a new message: a broker that lost its memory uses the id again
     PUBREL                   release(id); send PUBCOMP, also when it was not marked
     session present = 0      clear(): the broker numbers anew, an old mark would swallow a new message
 

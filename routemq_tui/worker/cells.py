@@ -40,7 +40,6 @@ _NAMES = (
     "done_from",  # numbers of receipt from here …
     "done_to",  # … to here are handled, and their acknowledgement is not out yet
 )
-_INDEX = {name: index for index, name in enumerate(_NAMES)}
 
 # Module constants so that the hot path indexes with a global load, not an attribute chain.
 (

@@ -34,6 +34,8 @@ class HandlerClient:
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS and qos == 0:
             raise ConnectionError(f"not published to {topic}: no connection to the broker")
         socket = self._connection.socket
+        if socket is not None and socket.error is not None and qos == 0:
+            raise ConnectionError(f"not published to {topic}: the connection to the broker is broken")
         if socket is not None and socket.unsent > _UNSENT_LIMIT:
             socket.wait_sent(_UNSENT_LIMIT // 2, _WAIT_SECONDS)
 

@@ -326,10 +326,8 @@ class Connection:
         socket = self._socket
         if socket is None:
             return
-        try:
-            socket.send(packets)
-        except OSError as error:
-            socket.fail(str(error))
+        socket.send(packets)
+        if socket.error is not None:
             asyncio.get_running_loop().call_soon(self._force_read)
         self._watch_unsent()
 
@@ -390,7 +388,8 @@ class Connection:
         now = time.monotonic()
         by_packet = bool(flags.is_disconnect_packet_from_server)
         soon = self._subscribed_at is not None and now - self._subscribed_at < STEADY_SECONDS
-        self._quick_closes = self._quick_closes + 1 if soon and not by_packet else 0
+        closed = not by_packet and not self._close_reason  # in order, not broken
+        self._quick_closes = self._quick_closes + 1 if soon and closed else 0
         taken = by_packet and reason.value == reasons.SESSION_TAKEN_OVER
         if (taken or self._quick_closes >= TAKEN_OVER_CLOSES) and not self._leaving:
             self._verdict = ExitCode.TAKEN_OVER

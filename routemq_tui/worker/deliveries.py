@@ -44,6 +44,7 @@ class Deliveries:
         self._receipts = receipts
         self._window: deque[Delivery] = deque()
         self._held: list[Delivery] = []
+        self._linked = False
         self._cut_off: dict[int, Delivery] = {}
         """Begun on a connection before, by packet id: they are known when the broker sends them again."""
 
@@ -68,13 +69,17 @@ class Deliveries:
         yield from (each for each in self._cut_off.values() if not each.done)
         yield from (each for each in self._window if not each.private)
         yield from self._held
-        yield from self.waiting
+        yield from (each for each in self.waiting if not each.private)
 
     # -- the hot path ------------------------------------------------------------------------------------
 
     def take(self, packets: list[Packet]) -> bool:
         """Take a batch for the hot path; False when it, or what is in hand, is out of the ordinary."""
-        if self.hot is None or self.waiting or self._window or self._held or self._cut_off or not self.link:
+        if self.hot is None or self.waiting or self._window or self._held or not self.link:
+            return False
+        if self._expects_again and any(first & 6 and not first & 8 for first, *_ in packets):
+            self._new_ones_come()
+        if self._cut_off:
             return False
         return self.hot.take(self.batch, packets, self.link)
 
@@ -132,9 +137,12 @@ class Deliveries:
         if delivery.private:
             # In its place in the order, but nothing to do for it.
             delivery.done = True
-            self._window.append(delivery)
+            self.waiting.append(delivery)
+            self._pass_private()
             self._advance()
             return
+        if delivery.qos and not delivery.duplicate and self._expects_again:
+            self._new_ones_come()
         self._receipts.take(delivery)
         if delivery.qos and self._receipts.was_done(delivery):
             delivery.done = True
@@ -145,6 +153,21 @@ class Deliveries:
             return
         self.waiting.append(delivery)
         self.waiting_bytes += len(delivery.payload)
+
+    @property
+    def _expects_again(self) -> bool:
+        return bool(self._cut_off) or self._receipts.awaits_done
+
+    def _new_ones_come(self) -> None:
+        """A broker sends again what was in flight before anything new (MQTT 5 section 4.4): what has not
+        come by now was given to another member, or will never come."""
+        self._receipts.forget_done()
+        self._cut_off = {number: each for number, each in self._cut_off.items() if not each.done}
+
+    def _pass_private(self) -> None:
+        """Those at the head of what waits are done."""
+        while self.waiting and self.waiting[0].private:
+            self._window.append(self.waiting.popleft())
 
     def _came_again(self, delivery: Delivery) -> bool:
         begun = self._cut_off.pop(delivery.packet_id, None)
@@ -166,6 +189,7 @@ class Deliveries:
         delivery = self.waiting.popleft()
         self.waiting_bytes -= len(delivery.payload)
         self._window.append(delivery)
+        self._pass_private()
         return delivery
 
     def finish(self, delivery: Delivery) -> None:
@@ -200,7 +224,8 @@ class Deliveries:
         self.link = 0
         kept: list[Delivery] = []
         for delivery in self.waiting:
-            (self._held if delivery.qos else kept).append(delivery)
+            if not delivery.private:
+                (self._held if delivery.qos else kept).append(delivery)
         self._set_waiting(kept)
 
     def connected(self, link: int, session_present: bool) -> None:
@@ -210,6 +235,9 @@ class Deliveries:
         that were confirmed early are not sent again, only their PUBREL: they stay.
         """
         self.spill()
+        if self._linked or not session_present:
+            self._receipts.forget_done()
+        self._linked = True
         self.link = link
         running = {number: each for number, each in self._cut_off.items() if not each.done}
         if session_present:
@@ -222,7 +250,6 @@ class Deliveries:
             self._cut_off = running | {each.packet_id: each for each in again}
             self._window = deque(each for each in self._window if each.qos in stays)
         else:
-            self._receipts.forget_done()
             self._cut_off = {}
             self._window.extendleft(running.values())
         self._set_waiting([*self._held, *self.waiting])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-NO_PROPERTIES: Mapping[str, Any] = {}
+from routemq_tui.worker.wire import NO_PROPERTIES
 
 
 class Topic(NamedTuple):

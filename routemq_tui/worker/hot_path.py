@@ -3,7 +3,7 @@
 Hot path, so `run` is ugly: one long function over locals, counters written once a batch. It covers what is
 ordinary: a handler that returns, or a coroutine that does not wait. All else (an exception, a coroutine that
 waits, a long handler) ends it, and the plain `dispatch` goes on from there. tests/worker/test_hot_path.py
-holds the two against each other; bench/hot_path.py has the figures.
+holds its bookkeeping against that of messages taken one by one; bench/hot_path.py has the figures.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ LONG_NS: Final = 50_000_000
 class Batch:
     """Messages received and not begun, in order; `at` is the next one. All are counted as in hand."""
 
-    __slots__ = ("at", "fingerprints", "link", "packets", "started")
+    __slots__ = ("at", "bytes", "fingerprints", "link", "packets", "started")
 
     def __init__(self) -> None:
         self.packets: list[Packet] = []
         self.fingerprints: list[int] = []
         self.at = 0
+        self.bytes = 0
+        """Of the payloads that are kept."""
         self.link = 0
         self.started = 0
         """`time.monotonic_ns()` at which the message before `at` was begun."""
@@ -45,10 +47,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.packets) - self.at
 
+    def drop_done(self) -> None:
+        self.bytes -= sum(len(payload) for _, _, payload, _, _ in self.packets[: self.at])
+        del self.packets[: self.at], self.fingerprints[: self.at]
+        self.at = 0
+
     def clear(self) -> None:
         self.packets = []
         self.fingerprints = []
-        self.at = 0
+        self.at = self.bytes = 0
 
 
 class Ran:
@@ -86,7 +93,7 @@ class HotPath:
         self._client = client
 
     def take(self, batch: Batch, packets: list[Packet], link: int) -> bool:
-        """Receive packets into the batch; False, with nothing changed, when one is out of the ordinary."""
+        """Receive packets into the batch; False, with none received, when one is out of the ordinary."""
         words = self._words
         ring, size = cells.IN_HAND, cells.IN_HAND_RING
         crc = crc32
@@ -105,7 +112,9 @@ class HotPath:
         words[cells.RECEIVED] = number
         words[cells.IN_FLIGHT] = number - words[cells.ACKNOWLEDGED]
         words[cells.BYTES] += length
+        batch.bytes += length
         if batch.packets:
+            batch.drop_done()
             batch.packets += packets
             batch.fingerprints += fingerprints
         else:
@@ -122,7 +131,7 @@ class HotPath:
         since, current, name_length = cells.CURRENT_SINCE_NS, cells.CURRENT_FINGERPRINT, cells.CURRENT_LENGTH
         name_at, name_most, histogram = cells.CURRENT_TOPIC * 8, cells.CURRENT_TOPIC_BYTES, cells.HISTOGRAM
         clock, coroutine = monotonic_ns, CoroutineType
-        done = cells.DONE_TO
+        done_from, done = cells.DONE_FROM, cells.DONE_TO
         flush, stop = FLUSH_NS, min(until_ns, clock() + RUN_NS)
         ran = Ran()
         pubacks, pubrecs = ran.pubacks, ran.pubrecs
@@ -131,9 +140,11 @@ class HotPath:
         packets = batch.packets
         size = len(packets)
         base = words[cells.RECEIVED] - size
-        words[cells.DONE_FROM] = words[done] = base + at
+        words[done_from] = words[done] = base + at
         while at < size:
             first, topic, payload, number, properties = packets[at]
+            if not number and (pubacks or pubrecs):
+                break  # what comes no second time must not stand among the marks of what may
             raw = topic[1]
             words[current] = fingerprints[at]
             length = len(raw)
@@ -186,12 +197,14 @@ class HotPath:
                 busy -= took
                 ran.long = True
                 break
-            words[done] = base + at
             if number:
+                words[done] = base + at
                 if first & 4:
                     pubrecs.append(number)
                 else:
                     pubacks.append(number)
+            else:
+                words[done_from] = words[done] = base + at
             if took > flush or ended > stop:
                 break
         batch.at = at

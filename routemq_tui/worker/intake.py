@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from paho.mqtt.client import MQTTMessage
@@ -16,10 +17,11 @@ from routemq_tui.worker import cells
 from routemq_tui.worker.acknowledgements import Qos2Window
 from routemq_tui.worker.connection import Connection
 from routemq_tui.worker.deliveries import Deliveries
-from routemq_tui.worker.delivery import NO_PROPERTIES, Delivery, Topic
+from routemq_tui.worker.delivery import Delivery, Topic
 from routemq_tui.worker.engine_notes import Watched
 from routemq_tui.worker.hot_path import Packet
 from routemq_tui.worker.spec import WorkerSpec
+from routemq_tui.worker.wire import NO_PROPERTIES
 
 WAITING_MESSAGES = 256
 WAITING_BYTES = 8 * 1024 * 1024
@@ -67,7 +69,9 @@ class Intake:
                 self._topics.clear()
             ours = text == self.sentinel_topic
             params = None if ours else self._template.match(text)
-            known = self._topics[text] = Topic(text, text.encode(), params)
+            # Shared by all messages of the topic: a handler that changes it would change the next one's.
+            shared = None if params is None else MappingProxyType(params)
+            known = self._topics[text] = Topic(text, text.encode(), shared)
         return known
 
     def receive(self, packet: MQTTMessage) -> None:
@@ -89,7 +93,7 @@ class Intake:
         """What the stream has taken apart, in order."""
         if self.closed or self._watched.active or not self._deliveries.take(packets):
             for first, topic, payload, packet_id, properties in packets:
-                if first & 4 and self._qos2.seen(packet_id):
+                if first & 4 and first & 8 and self._qos2.seen(packet_id):
                     self._confirm_again(topic, packet_id)
                 else:
                     qos, duplicate = first >> 1 & 3, bool(first & 8)
@@ -136,14 +140,16 @@ class Intake:
         if duplicate:
             words[cells.DUPLICATES] += 1
         self._deliveries.add(delivery)
-        if self._watched.active:
+        if delivery.done:  # by the process before this one: a kill asks what became of it
+            self._watched.ended_all((delivery,))
+        elif self._watched.active:
             self._watched.came(delivery)
         self.arrived()
         self._hold_back()
 
     def _hold_back(self) -> None:
         """Stop reading when enough waits, unless an answer is to come behind it."""
-        if not self._answers_wanted and self._connection.settled and self._full():
+        if not self._answers_wanted and self._connection.settled and (self.closed or self._full()):
             self._connection.pause_reading()
 
     # -- the connection ----------------------------------------------------------------------------------
@@ -161,13 +167,13 @@ class Intake:
 
     def _full(self) -> bool:
         waiting = self._deliveries
-        return waiting.not_begun >= self._limit or waiting.waiting_bytes >= WAITING_BYTES
+        held = waiting.waiting_bytes + waiting.batch.bytes
+        return waiting.not_begun >= self._limit or held >= WAITING_BYTES
 
     def close(self) -> None:
         """Take nothing more."""
         self.closed = True
-        if not self._answers_wanted:
-            self._connection.pause_reading()
+        self._hold_back()
 
     def read_on(self) -> None:
         """Read again, when there is room."""

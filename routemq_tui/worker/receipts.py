@@ -17,7 +17,8 @@ class Receipts:
     def __init__(self, words: memoryview) -> None:
         self._words = words
         first, end = words[cells.DONE_FROM], words[cells.DONE_TO]
-        numbers = range(max(first, end - cells.IN_HAND_RING), end)
+        # Those further back than the ring reaches, counted from the last one received, are written over.
+        numbers = range(max(first, words[cells.RECEIVED] - cells.IN_HAND_RING), end)
         self._done_before = Counter(words[cells.IN_HAND + each % cells.IN_HAND_RING] for each in numbers)
         """Handled by a process of this slot that died before it could acknowledge them."""
         words[cells.DONE_FROM] = words[cells.DONE_TO] = 0
@@ -44,8 +45,13 @@ class Receipts:
         self._words[cells.OK] += 1  # the one that handled it could not count it any more
         return True
 
+    @property
+    def awaits_done(self) -> bool:
+        """Some that the last process handled have not come again yet."""
+        return bool(self._done_before)
+
     def forget_done(self) -> None:
-        """The session is another one: what comes with DUP is nothing the last process had."""
+        """What comes with DUP from now on is nothing that the last process had."""
         self._done_before.clear()
 
     def leave(self, delivery: Delivery) -> bool:

@@ -57,10 +57,16 @@ class MqttSocket:
         raise BlockingIOError
 
     def send(self, data: bytes | bytearray) -> int:
-        """Take all of it; OSError once the connection is broken."""
+        """Take all of it. A broken connection is kept in `error` for the loop to find, not raised: paho would
+        take itself apart on whatever thread has just published."""
         with self._lock:
-            self._out += data
-            self.flush()
+            if self._error is None:
+                self._out += data
+                try:
+                    self.flush()
+                except OSError as error:
+                    self._error = error
+                    self._out.clear()
         return len(data)
 
     def close(self) -> None:
@@ -174,10 +180,7 @@ class MqttSocket:
 
     def ping(self) -> None:
         """Queue a PINGREQ between two packets. Any thread."""
-        try:
-            self.send(PINGREQ)
-        except OSError as error:
-            self._error = error  # the loop looks at it, even while it does not read
+        self.send(PINGREQ)
 
     def _linger(self) -> None:
         """Send the rest, say that it was the last, and read on until the peer closes.

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from routemq_tui.engine.fork_server import PRELOAD
 from routemq_tui.worker import cells, main
 from routemq_tui.worker.dead_letters import DeadLetter, DeadLetterStore
 from routemq_tui.worker.log_queue import LogReceiver, LogRecord
@@ -33,7 +34,7 @@ from routemq_tui.worker.spec import (
 from tests.waiting import wait_until
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["routemq_tui.worker.main"])
+CONTEXT.set_forkserver_preload(PRELOAD)  # the whole test run has one fork server
 
 R = TypeVar("R")
 

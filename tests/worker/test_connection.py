@@ -23,6 +23,7 @@ from routemq_tui.worker.spec import (
 from tests.conftest import Mosquitto
 from tests.waiting import free_port, wait_until
 from tests.worker.harness import Project, Publisher, Worker
+from tests.worker.proxy import Proxy
 
 Make = Callable[[str], Project]
 RECORD = "def handle(n): record(n)"
@@ -199,3 +200,36 @@ def test_over_tls_everything_is_the_same(
     assert here.calls() == [f"{size} {size}" for size in sizes]
     assert worker.counters.in_flight == 0
     assert worker.drain() == 0
+
+
+@pytest.mark.parametrize("thread", [False, True])
+def test_a_handler_may_publish_while_the_connection_breaks(
+    thread: bool, project: Make, publisher: Publisher, proxy: Proxy
+) -> None:
+    # given handlers that publish all the time, from the main thread or from one of their own
+    here = project(f"""
+        import threading
+        def say(client, n):
+            try:
+                client.publish("said/" + n, n, qos=1)
+            except ConnectionError:
+                pass
+        def handle(n, client):
+            if {thread}:
+                threading.Thread(target=say, args=(client, n)).start()
+            else:
+                say(client, n)
+            time.sleep(0.002)
+            record(n)
+    """)
+    worker = here.running(port=proxy.port, keepalive=2)
+    # when the connection breaks again and again
+    for turn in range(2):
+        publisher.publish_many(100, first=100 * turn)
+        worker.wait_until(lambda least=100 * turn + 20: len(set(here.calls())) >= least, what="some")
+        proxy.cut()
+    # then the worker goes on, on a connection of its own
+    worker.wait_until(lambda: len(set(here.calls())) == 200, timeout=20, what="all are handled")
+    worker.wait_until(lambda: worker.counters.in_flight == 0, what="all are acknowledged")
+    assert worker.counters.connected
+    assert worker.counters.connects >= 2
