@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING
 
 from routemq_tui.commands import options
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.worker.dead_letters import DeadLetter, DeadLetterStore, export_json_line
+from routemq_tui.worker.dead_letters import (
+    DeadLetter,
+    DeadLetterStore,
+    export_json_line,
+    sent_properties,
+)
 
 if TYPE_CHECKING:
     from routemq_tui.publisher.client import PublishClient
@@ -160,7 +165,8 @@ def _replay_all(store: DeadLetterStore, client: PublishClient, ids: Iterable[int
             continue
         try:
             before = (client.unmatched, sum(client.rejected.values()))
-            client.publish(letter.topic, letter.payload, max(letter.qos, 1), retain=False)
+            # Not retained: it would take the place of a newer one.
+            client.publish(letter.topic, letter.payload, max(letter.qos, 1), False, sent_properties(letter))
             client.drain(_PATIENCE)
         except RoutemqError:
             store.release(number)

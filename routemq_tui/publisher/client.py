@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, error_string
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -107,10 +110,21 @@ class PublishClient:
         """True while connected and there is room for one more message."""
         return self.connected and not self._client.want_write() and len(self._waiting) < self.window
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
-        """Hand one message over. Raises PublishError for one that cannot be sent at all."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        properties: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Hand one message over. Raises PublishError for one that cannot be sent at all.
+
+        `properties` are MQTT 5's, by the names of `Message.properties`; 3.1.1 has none.
+        """
         try:
-            info = self._client.publish(topic, payload, qos, retain)
+            sent = _properties(properties) if self._v5 and properties else None
+            info = self._client.publish(topic, payload, qos, retain, sent)
         except ValueError as error:
             raise PublishError(f"cannot publish to {topic!r}: {error}") from error
         # A small QoS 0 message is written, and its callback has run, before paho's `publish` returns.
@@ -193,6 +207,26 @@ class PublishClient:
             self.rejected[str(code).lower()] = self.rejected.get(str(code).lower(), 0) + 1
         elif code.value == _NO_MATCHING_SUBSCRIBERS:
             self.unmatched += 1
+
+
+_SENDABLE = {
+    "payload_format_indicator": "PayloadFormatIndicator",
+    "content_type": "ContentType",
+    "response_topic": "ResponseTopic",
+    "correlation_data": "CorrelationData",
+    "user_property": "UserProperty",
+}
+"""An expiry has passed its time, and a subscription identifier is the receiver's."""
+
+
+def _properties(values: Mapping[str, Any]) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    for name, theirs in _SENDABLE.items():
+        if name in values:
+            value = values[name]
+            pairs = name == "user_property"
+            setattr(properties, theirs, [tuple(each) for each in value] if pairs else value)
+    return properties
 
 
 def _reason(error: Exception) -> str:

@@ -179,6 +179,14 @@ def _told(path: Path) -> Iterator[None]:
         raise StoreUnavailableError(f"dead letters: {path}: {error}") from error
 
 
+def sent_properties(letter: DeadLetter) -> dict[str, Any]:
+    """The MQTT 5 properties as they came: correlation data is kept in base64."""
+    properties = dict(letter.properties)
+    if "correlation_data" in properties:
+        properties["correlation_data"] = base64.b64decode(properties["correlation_data"])
+    return properties
+
+
 def export_json_line(letter: DeadLetter) -> str:
     """One letter as a line of JSON; a payload that is not UTF-8 stands in base64 under `payload_base64`."""
     values = asdict(letter)

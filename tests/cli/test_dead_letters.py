@@ -30,6 +30,11 @@ def letters(tmp_path: Path) -> list[int]:
                 error="ValueError: \x1b[2Jbad",
                 traceback='Traceback\n  File "x.py", line 3',
                 attempts=3,
+                properties={
+                    "content_type": "application/json",
+                    "correlation_data": "AP8=",
+                    "user_property": [["trace", "7"], ["trace", "8"]],
+                },
             )
         )
         for number, route in enumerate(("orders", "orders", "alarms"))
@@ -100,6 +105,11 @@ def test_a_replayed_letter_arrives_once_and_leaves(
             replay.communicate(timeout=30)
         wait_until(lambda: len(got) >= 3, what="all arrived")
     assert sorted(message.topic for message in got) == ["alarms/2", "orders/0", "orders/1"]
+    # with what it came with
+    properties = got[0].properties
+    assert properties is not None
+    assert (properties.ContentType, properties.CorrelationData) == ("application/json", b"\x00\xff")
+    assert properties.UserProperty == [("trace", "7"), ("trace", "8")]
     assert left(tmp_path) == 0
 
 
