@@ -32,8 +32,8 @@ examples:
   routemq-tui init                         a starter project in this folder
   routemq-tui publish sensors/1/temperature '{"celsius": 21}'
 
-`routemq-tui COMMAND --help` tells more. Exit codes: 0 as asked, 2 wrong configuration or command line,
-3 handler import, 4 broker refused, 7 already running, 8 broker unavailable, 9 workers given up.
+`routemq-tui COMMAND --help` tells more. Exit codes: 0 as asked, 1 another error, 2 wrong configuration,
+handler or command line, 4 broker refused, 7 already running, 8 broker unavailable, 9 workers given up.
 """
 
 

@@ -18,15 +18,20 @@ from routemq_tui.config.model import BrokerConfig
 from routemq_tui.config.reader import Reader
 from routemq_tui.config.resolve import Layers, resolve_broker
 from routemq_tui.config.url import EMBEDDED, parse_broker_url
+from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.worker.spec import BrokerAddress
 
-_LOOPBACK = "127.0.0.1"
+
+class NotRunningError(RoutemqError):
+    """The broker is one that the engine starts, and no engine runs."""
+
+    exit_code = ExitCode.BROKER_UNAVAILABLE
 
 
 def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
     """The configured broker's address; without a file, what environment and command line say.
 
-    Raises ConfigError.
+    Raises ConfigError, or NotRunningError when the engine that would have the broker does not run.
     """
     if arguments.config.exists() or arguments.config != options.DEFAULT_FILE:
         config = options.load_from(arguments)
@@ -40,8 +45,13 @@ def address_of(broker: BrokerConfig, root: Path, node: str) -> BrokerAddress:
     if url is not None:
         host, port, tls = url.host, url.port, url.tls
     else:
-        host, port = running_broker(root, node) or (_LOOPBACK, broker.port)
-        tls = False
+        running = running_broker(root, node)
+        if running is None:
+            raise NotRunningError(
+                f"the {broker.url} broker runs with routemq-tui, and none runs in {root}\n"
+                "  start routemq-tui here, or name another broker: --broker mqtt://HOST:PORT"
+            )
+        (host, port), tls = running, False
     return BrokerAddress(
         host=host,
         port=port,

@@ -6,6 +6,7 @@ import argparse
 import json
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,9 @@ from routemq_tui.errors import ExitCode, RoutemqError
 
 NAME = "ctl"
 HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, resume, logs, stop"
+
+
+_ANSWER_SECONDS = 0.4
 
 
 class ControlError(RoutemqError):
@@ -57,10 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the answer; raises ControlError when no instance runs or it refuses."""
-    from routemq_tui.engine.control import socket_path
-
-    path = socket_path(arguments.config.absolute().parent, arguments.node)
-    for answer in _ask(path, _request(arguments)):
+    for answer in _ask(_path(arguments), _request(arguments)):
         if not answer.get("ok"):
             raise ControlError(str(answer.get("error")))
         _PRINT.get(arguments.verb, _print_done)(answer, arguments)
@@ -99,7 +100,33 @@ def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
-    print(json.dumps(answer) if arguments.json else f"{arguments.verb}: asked")
+    notices = _notices_after(answer["after_notice"], arguments)
+    if arguments.json:
+        print(json.dumps({**answer, "notices": notices}))
+        return
+    print(f"{arguments.verb}: asked")
+    for notice in notices:
+        print(f"  {notice['severity']}: {notice['text']}")
+
+
+def _notices_after(number: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """What the instance had to say in the first moment: a refusal comes at once."""
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.05)
+        try:
+            (answer,) = _ask(_path(arguments), {"do": "snapshot"})
+        except (ControlError, ValueError):
+            break  # it has just been stopped
+        found = [each for each in answer["snapshot"]["notices"] if each["number"] > number]
+    return found
+
+
+def _path(arguments: argparse.Namespace) -> Path:
+    from routemq_tui.engine.control import socket_path
+
+    return socket_path(arguments.config.absolute().parent, arguments.node)
 
 
 def _print_snapshot(answer: dict[str, Any], arguments: argparse.Namespace) -> None:

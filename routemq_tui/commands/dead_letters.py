@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         verb = verbs.add_parser(name, help=text, description=text)
         verb.add_argument("ids", nargs="+" if name == "show" else "*", type=int, metavar="ID")
         verb.add_argument("--route", metavar="NAME", help="only those of a route")
-        if name == "purge":
-            verb.add_argument("--all", action="store_true", help="needed to purge all of them")
+        if name in ("replay", "purge"):
+            verb.add_argument("--all", action="store_true", help=f"needed to {name} all of them")
         options.add_config_arguments(verb)
 
 
@@ -83,6 +83,11 @@ def _check_known(store: DeadLetterStore, ids: tuple[int, ...]) -> None:
         raise NoSuchLetterError(
             f"no dead letter {', '.join(map(str, missing))}; `list` shows those there are"
         )
+
+
+def _check_chosen(arguments: argparse.Namespace, ids: tuple[int, ...]) -> None:
+    if not (ids or arguments.route or arguments.all):
+        raise NoSuchLetterError("say which: ids, --route NAME, or --all")
 
 
 def _list(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int, ...]) -> int:
@@ -111,7 +116,7 @@ def _show(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int,
             ("worker", letter.worker),
             ("topic", letter.topic),
             ("qos", f"{letter.qos}{', retained' if letter.retain else ''}"),
-            ("cause", f"{letter.cause}, after {letter.attempts} attempts"),
+            ("cause", f"{letter.cause}, attempts: {letter.attempts}"),
             ("error", letter.error),
             ("payload", _payload(letter)),
         ):
@@ -130,8 +135,7 @@ def _export(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
 
 
 def _purge(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int, ...]) -> int:
-    if not (ids or arguments.route or arguments.all):
-        raise NoSuchLetterError("say which: ids, --route NAME, or --all")
+    _check_chosen(arguments, ids)
     print(f"{_counted(store.remove(arguments.route, ids))} purged")
     return ExitCode.OK
 
@@ -140,6 +144,7 @@ def _replay(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
     from routemq_tui.commands.broker_address import find_broker
     from routemq_tui.publisher.client import PublishClient
 
+    _check_chosen(arguments, ids)
     letters = list(store.read(arguments.route, ids))
     if not letters:
         print("no dead letters")

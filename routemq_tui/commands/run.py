@@ -8,6 +8,7 @@ examples:
   routemq-tui --workers 4 --group blue override settings of the file
   routemq-tui --headless               plain lines, also in a terminal
   routemq-tui --duration 10s           ends by itself; plain lines print a summary then
+  routemq-tui --log-format json        a JSON object a line, for those who collect logs
 
 Plain lines end with exit code 9 when a worker was given up (state "failed"), and by themselves once every
 worker was. Ended by --duration with all workers well, the exit code is 0.
@@ -51,6 +52,11 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--duration", type=_duration, metavar="TIME", help='end by itself after "10s", "2m" or "1h"'
     )
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        help="lines instead of the screen: text, or a JSON object each",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,7 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     from routemq_tui.commands.session import run_session
 
-    return run_session(config, headless=arguments.headless, duration=arguments.duration)
+    return run_session(
+        config,
+        headless=arguments.headless,
+        duration=arguments.duration,
+        log_format=arguments.log_format,
+    )
 
 
 def _duration(text: str) -> float:

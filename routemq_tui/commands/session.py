@@ -23,26 +23,32 @@ _MARGIN = 3.0
 _FORCED = 5.0
 
 
-def run_session(config: Config, *, headless: bool, duration: float | None) -> int:
+def run_session(
+    config: Config, *, headless: bool, duration: float | None, log_format: str | None = None
+) -> int:
     """Run the engine under the screen or with plain lines; returns the exit code.
 
-    The screen is used when both ends are a terminal and nothing else was asked for.
+    The screen is used when both ends are a terminal and nothing else was asked for. `log_format` is "text" or
+    "json", and asks for lines.
     """
     in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     engine = Engine(config)
     engine.start()  # Before any screen: the fork server must not inherit a replaced stderr.
     try:
-        if headless or not in_terminal:
-            return _run_plain(engine, duration, "--headless" if headless else "no terminal")
+        if headless or log_format is not None or not in_terminal:
+            why = "--headless" if headless else "--log-format" if log_format is not None else "no terminal"
+            return _run_plain(engine, duration, why, log_format)
         return _run_screen(engine, duration)
     finally:
         _end(engine, config.app.shutdown_timeout)
 
 
-def _run_plain(engine: Engine, duration: float | None, why: str) -> int:
+def _run_plain(engine: Engine, duration: float | None, why: str, log_format: str | None) -> int:
     from routemq_tui import headless
+    from routemq_tui.headless.json_lines import JsonLines
 
-    code = headless.run(engine, duration=duration, out=sys.stdout, why=why)
+    wording = JsonLines() if log_format == "json" else None
+    code = headless.run(engine, duration=duration, out=sys.stdout, why=why, wording=wording)
     return engine.exit_code if code == ExitCode.OK else code
 
 

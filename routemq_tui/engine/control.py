@@ -225,7 +225,7 @@ def _sources(snapshot: Snapshot, of: object) -> frozenset[str] | None:
     for route in snapshot.routes:
         workers = [each.name for each in route.workers]
         if of == route.name:
-            return frozenset(workers)
+            return route.log_sources()
         if of in workers:
             return frozenset((str(of),))
     if of in ("engine", "broker", "traffic"):

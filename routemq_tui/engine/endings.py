@@ -43,7 +43,7 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
     words = exit_words(code, topic, slot.status.reason if killed else by_us)
     in_flight = slot.words[cells.IN_FLIGHT]
     suspect = 0
-    in_order = drained is not None or slot.stopped or slot.hopeless or code == ExitCode.ENGINE_GONE
+    in_order = drained is not None or slot.stopped or slot.hopeless
     if not in_order:
         if topic is not None and (slot.blamed or not process.killed):
             suspect = slot.words[cells.CURRENT_FINGERPRINT]

@@ -8,13 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from routemq_tui.errors import ExitCode
-
-NEVER_AGAIN = frozenset(
-    {ExitCode.CONFIGURATION, ExitCode.IMPORT_FAILED, ExitCode.BROKER_REFUSED, ExitCode.TAKEN_OVER}
-)
-"""Ends that starting again cannot mend; two clients of one id would push each other out for ever."""
-
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from routemq_tui.engine import fork_server
-from routemq_tui.errors import ExitCode
 from routemq_tui.worker.main import run
 from routemq_tui.worker.spec import WorkerCommand, WorkerReport, WorkerSpec, decode_report, encode
 
@@ -172,17 +171,6 @@ def _kill_group(pid: int) -> None:
         pass
 
 
-_WORDS = {
-    ExitCode.OK: "left by itself",
-    ExitCode.CRASHED: "ended with an error nobody expected (its log has the traceback)",
-    ExitCode.CONFIGURATION: "found its configuration wrong",
-    ExitCode.IMPORT_FAILED: "could not import its handler",
-    ExitCode.BROKER_REFUSED: "was refused by the broker",
-    ExitCode.TAKEN_OVER: "lost its client id to another client",
-    ExitCode.ENGINE_GONE: "lost its engine",
-}
-
-
 _HINTS: dict[int, str] = {
     signal.SIGKILL: " (out of memory, or killed from outside)",
     signal.SIGXCPU: " (its CPU time, limits.cpu_time, is used up)",
@@ -202,9 +190,8 @@ def exit_words(exit_code: int | None, topic: str | None, killed: str = "") -> st
     if exit_code < 0:
         name = _signal_name(-exit_code)
         return f"exited by {name}{handling}{_HINTS.get(-exit_code, '')}"
-    if exit_code in _WORDS:
-        return f"{_WORDS[ExitCode(exit_code)]}{handling}"
-    return f"exited with code {exit_code}{handling}"
+    # Also our own codes: a handler may use any of them, and a worker that ends with one has said why before.
+    return f"left by itself{handling}" if exit_code == 0 else f"exited with code {exit_code}{handling}"
 
 
 def _signal_name(number: int) -> str:

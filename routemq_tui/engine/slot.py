@@ -16,7 +16,7 @@ from routemq_tui.engine import fork_server, reports
 from routemq_tui.engine.deaths import DeathTable
 from routemq_tui.engine.endings import End, death_of, describe_end
 from routemq_tui.engine.metrics import HistoryKeeper, Track, take_sample
-from routemq_tui.engine.policy import NEVER_AGAIN, crash_loop_reason, hopeless_reason
+from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
 from routemq_tui.engine.process import ControlError, WorkerProcess
 from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.states import ALIVE, Event, Status, WorkerState, transition
@@ -302,8 +302,8 @@ class Slot:
             else:
                 self.say(f"{end.words}, {end.unfinished} unfinished", logging.WARNING)
             self.become(Event.ENDED, now, end.words)
-        elif end.code in NEVER_AGAIN or self.hopeless:
-            self._give_up(hopeless_reason(self.hopeless or end.words), now)
+        elif self.hopeless:  # said by a report: a handler may end its process with any exit code
+            self._give_up(hopeless_reason(self.hopeless), now)
         else:
             self._died(end.words, end.suspect, now)
 
@@ -320,7 +320,7 @@ class Slot:
     def _left(self, end: End, one_queue: bool, now: float) -> None:
         """It was to go. A session that it could not end is emptied by another process, until that is done."""
         words = _drained_words(end.drained) if end.drained else f"{end.words}, {end.unfinished} unfinished"
-        hopeless = self.hopeless or self.stopped or (end.code in NEVER_AGAIN and not end.killed)
+        hopeless = self.hopeless or self.stopped
         if not self._session_is_left(one_queue):
             self.emptying = False
         elif hopeless:

@@ -122,8 +122,18 @@ class RouteSnapshot:
     history: History = History()
     workers: tuple[WorkerSnapshot, ...] = ()
     """By slot number. A stopped, failed or crashed worker keeps its row."""
+
+    def log_sources(self) -> frozenset[str]:
+        """Names its workers have, had or may have: what is logged before a worker is first seen, and after
+        its row went, is the route's too."""
+        slots = range(1, min(self.max_workers, _LOG_SLOTS) + 1)
+        return frozenset((*(f"{self.name}/{slot}" for slot in slots), *(each.name for each in self.workers)))
+
     reason: str = ""
     """What holds it up, in words: "jobs/2 holds a message: the disk is full"."""
+
+
+_LOG_SLOTS = 64
 
 
 class BrokerState(StrEnum):

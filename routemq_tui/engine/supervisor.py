@@ -58,7 +58,8 @@ class Supervisor:
         elsewhere: list[SessionEntry] = []
         for entry in self._sessions.load():
             if entry.broker != self._sessions.home:
-                elsewhere.append(entry)
+                if entry.met:  # the others never got through: there is nothing to fetch
+                    elsewhere.append(entry)
             else:
                 left.setdefault(entry.route, []).append(entry)
         for name, entries in left.items():

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Protocol
 
 from routemq_tui.engine.port import LogLine
 from routemq_tui.engine.snapshot import BrokerState, Snapshot
+from routemq_tui.headless.summary import Summary
 from routemq_tui.units import format_percent, format_rate, format_seconds
+
+
+class Wording(Protocol):
+    """How a run is told, a line each."""
+
+    def log(self, line: LogLine, pids: Mapping[str, int]) -> str:
+        """`pids` are those of the workers, by name."""
+
+    def said(self, time: float, level: str, text: str) -> str:
+        """What the front end itself has to say."""
+
+    def status(self, snapshot: Snapshot, now: float) -> str: ...
+
+    def summary(self, summary: Summary, now: float) -> list[str]: ...
+
+
+class PlainLines:
+    """For people."""
+
+    def log(self, line: LogLine, pids: Mapping[str, int]) -> str:
+        return format_log_line(line)
+
+    def said(self, time: float, level: str, text: str) -> str:
+        return format_line(time, level, "routemq-tui", text)
+
+    def status(self, snapshot: Snapshot, now: float) -> str:
+        return format_status(snapshot, now)
+
+    def summary(self, summary: Summary, now: float) -> list[str]:
+        return summary.lines()
+
 
 _LEVELS = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"), (0, "DEBUG"))
 

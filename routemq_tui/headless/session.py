@@ -15,7 +15,7 @@ from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import BrokerState, EngineState, Snapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode
-from routemq_tui.headless.lines import format_line, format_log_line, format_status
+from routemq_tui.headless.lines import PlainLines, Wording
 from routemq_tui.headless.summary import Summary
 
 _TICK = 0.1
@@ -28,7 +28,14 @@ _BATCHES = 5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(engine: EnginePort, *, duration: float | None, out: TextIO, why: str = "no terminal") -> int:
+def run(
+    engine: EnginePort,
+    *,
+    duration: float | None,
+    out: TextIO,
+    why: str = "no terminal",
+    wording: Wording | None = None,
+) -> int:
     """Print what happens until the engine has stopped; returns the exit code.
 
     SIGINT, SIGTERM and SIGHUP drain, a second one forces. After `duration` seconds it stops by itself and
@@ -36,15 +43,19 @@ def run(engine: EnginePort, *, duration: float | None, out: TextIO, why: str = "
     was given up; with none left but such, it stops by itself. A closed `out` raises BrokenPipeError;
     the caller stops the engine then.
     """
-    return _Session(engine, duration, out, why).run()
+    return _Session(engine, duration, out, why, wording or PlainLines()).run()
 
 
 class _Session:
-    def __init__(self, engine: EnginePort, duration: float | None, out: TextIO, why: str) -> None:
+    def __init__(
+        self, engine: EnginePort, duration: float | None, out: TextIO, why: str, wording: Wording
+    ) -> None:
         self._engine = engine
         self._duration = duration
         self._out = out
         self._why = why
+        self._wording = wording
+        self._pids: dict[str, int] = {}
         self._summary = Summary()
         self._signals: list[str] = []
         self._stops = 0
@@ -66,7 +77,7 @@ class _Session:
                 self._out.flush()
                 time.sleep(_TICK)
         if self._duration is not None:
-            self._print(*self._summary.lines())
+            self._print(*self._wording.summary(self._summary, time.time()))
         self._out.flush()
         return self._exit_code()
 
@@ -83,6 +94,8 @@ class _Session:
 
     def _follow(self, snapshot: Snapshot) -> None:
         self._summary.add(snapshot)
+        for route in snapshot.routes:
+            self._pids |= {worker.name: worker.pid for worker in route.workers if worker.pid is not None}
         self._print_logs()
         self._print_status(snapshot)
         self._stop_when_asked(snapshot)
@@ -93,7 +106,7 @@ class _Session:
         self._out.write("".join(f"{line}\n" for line in lines))
 
     def _say(self, text: str, level: str = "INFO") -> None:
-        self._print(format_line(time.time(), level, "routemq-tui", text))
+        self._print(self._wording.said(time.time(), level, text))
 
     def _print_logs(self) -> None:
         logs = self._engine.logs
@@ -105,7 +118,7 @@ class _Session:
             missed = newest - self._next_seq - len(batch.lines) if batch.lines else batch.missed
             if missed > 0:
                 self._say(f"{missed} log lines not shown: they came faster than they are printed", "WARNING")
-            self._print(*map(format_log_line, batch.lines))
+            self._print(*(self._wording.log(line, self._pids) for line in batch.lines))
             self._next_seq = newest if batch.lines else max(newest, batch.next_seq)
             if not batch.more:
                 return
@@ -117,7 +130,7 @@ class _Session:
         wait = _STATUS_EVERY if of == self._status_of else _STATUS_AT_MOST_EVERY
         if now - self._status_time >= wait:
             self._status_of, self._status_time = of, now
-            self._print(format_status(snapshot, time.time()))
+            self._print(self._wording.status(snapshot, time.time()))
 
     # -- when to stop -------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from routemq_tui.engine.snapshot import EngineState, Metrics, Snapshot
 from routemq_tui.units import format_rate, format_seconds
@@ -34,11 +35,22 @@ class _Track:
             self.cpu_sum += metrics.cpu_percent
             self.cpu_count += 1
 
+    def values(self, name: str, elapsed: float) -> dict[str, Any]:
+        return {
+            "name": name,
+            "state": self.state,
+            "ok": self.ok,
+            "failed": self.failed,
+            "rate": (self.ok + self.failed) / elapsed if elapsed > 0 else 0.0,
+            "p95": self.p95,
+            "cpu_percent": self.cpu_sum / self.cpu_count if self.cpu_count else None,
+        }
+
     def cells(self, name: str, elapsed: float) -> tuple[str, ...]:
-        rate = (self.ok + self.failed) / elapsed if elapsed > 0 else 0.0
-        cpu = f"{self.cpu_sum / self.cpu_count:.1f}%" if self.cpu_count else "-"
+        values = self.values(name, elapsed)
+        cpu = "-" if values["cpu_percent"] is None else f"{values['cpu_percent']:.1f}%"
         p95 = format_seconds(self.p95)
-        return (name, self.state, str(self.ok), str(self.failed), format_rate(rate), p95, cpu)
+        return (name, self.state, str(self.ok), str(self.failed), format_rate(values["rate"]), p95, cpu)
 
 
 @dataclass(slots=True)
@@ -67,8 +79,18 @@ class Summary:
                     track.add(worker.state.value, worker.metrics)
                 track.ok, track.failed = worker.metrics.ok, worker.metrics.failed
 
+    @property
+    def _elapsed(self) -> float:
+        return self._until - (self._since if self._since is not None else self._until)
+
+    def values(self) -> dict[str, Any]:
+        """The same as `lines`, for programs: seconds, and a row for each worker and for all of them."""
+        elapsed = self._elapsed
+        rows = [track.values(name, elapsed) for name, track in self._tracks.items()]
+        return {"seconds": elapsed, "workers": rows, "total": self._total.values(_TOTAL, elapsed)}
+
     def lines(self) -> list[str]:
-        elapsed = self._until - (self._since if self._since is not None else self._until)
+        elapsed = self._elapsed
         rows = [track.cells(name, elapsed) for name, track in self._tracks.items()]
         rows.append(self._total.cells(_TOTAL, elapsed))
         return [f"summary of {elapsed:.1f} s", *format_table(_HEADINGS, rows, _LEFT)]

@@ -105,6 +105,7 @@ def _import_module(name: str, root: Path) -> ModuleType:
     if sys.path[:1] != [text]:
         sys.path.insert(0, text)
     importlib.invalidate_caches()
+    _claim_folder(name.partition(".")[0], root)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -117,6 +118,19 @@ def _import_module(name: str, root: Path) -> ModuleType:
         raise
     except BaseException as error:
         raise _import_failure(error, root, name) from error
+
+
+def _claim_folder(package: str, root: Path) -> None:
+    """A folder of the project without `__init__.py` is the package of that name, whatever is installed: to
+    Python it would only be a part of a namespace, and come after any real package."""
+    folder = root / package
+    if package in sys.modules or not folder.is_dir():
+        return
+    if (folder / "__init__.py").exists() or (root / f"{package}.py").exists():
+        return
+    module = ModuleType(package)
+    module.__path__ = [str(folder)]
+    sys.modules[package] = module
 
 
 def _import_failure(error: BaseException, root: Path, module: str = "") -> HandlerImportError:

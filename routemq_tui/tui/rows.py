@@ -59,8 +59,7 @@ class Row:
         """The log sources of the row; None is all of them."""
         if self.route is None:
             return None
-        workers = self.route.workers if self.worker is None else (self.worker,)
-        return frozenset(worker.name for worker in workers)
+        return self.route.log_sources() if self.worker is None else frozenset((self.worker.name,))
 
 
 def visible_rows(snapshot: Snapshot, folded: frozenset[str] = frozenset()) -> list[Row]:

@@ -87,7 +87,7 @@ def test_an_unknown_id_is_named(letters: list[int], tmp_path: Path) -> None:
 def test_a_replayed_letter_arrives_once_and_leaves(
     letters: list[int], mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
-    words = command("dead-letters", "replay", "--broker", f"mqtt://127.0.0.1:{mosquitto.port}")
+    words = command("dead-letters", "replay", "--all", "--broker", f"mqtt://127.0.0.1:{mosquitto.port}")
     with subscribed(mosquitto.port) as got:
         # Two at the same time: each letter goes out once, by whichever of them claims it.
         replays = [
@@ -122,6 +122,6 @@ def test_a_letter_nobody_would_get_stays(letters: list[int], mosquitto: Mosquitt
 
 
 def test_without_a_broker_nothing_is_lost(letters: list[int], tmp_path: Path) -> None:
-    done = run("dead-letters", "replay", "--broker", "mqtt://127.0.0.1:1", cwd=tmp_path)
+    done = run("dead-letters", "replay", "--all", "--broker", "mqtt://127.0.0.1:1", cwd=tmp_path)
     assert done.returncode == ExitCode.BROKER_UNAVAILABLE
     assert left(tmp_path) == 3

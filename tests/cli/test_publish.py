@@ -140,3 +140,15 @@ def test_refused_credentials(tmp_path: Path) -> None:
     assert done.returncode == ExitCode.BROKER_REFUSED
     assert "refused the connection" in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_without_a_running_engine_its_broker_is_not_taken_for_a_strangers(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    # given a stranger's broker at the port that the embedded one would have
+    (tmp_path / "routemq.toml").write_text(f"[broker]\nport = {mosquitto.port}\n")
+    with subscribed(mosquitto.port) as got:
+        done = run("publish", "a", "x", cwd=tmp_path)
+    assert done.returncode == ExitCode.BROKER_UNAVAILABLE
+    assert "the embedded broker runs with routemq-tui, and none runs in" in done.stderr
+    assert not got

@@ -52,7 +52,7 @@ def die_once(payload):
 
 def deadly(payload):
     if payload.get("kill"):
-        os._exit(9)
+        os._exit(payload.get("code", 9))
 
 def sleeper(payload):
     time.sleep(payload["seconds"])

@@ -98,6 +98,21 @@ def test_a_message_that_kills_is_given_up_and_the_others_are_handled(
         rig.until_running(2)
 
 
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6])
+def test_a_handler_that_exits_with_one_of_our_own_codes_is_a_crash_like_any_other(
+    start_rig: StartRig, code: int
+) -> None:
+    with start_rig(route(handler="deadly", max_deliveries=2)) as rig:
+        rig.until_running(1)
+        rig.publish(1, "jobs/poison", body(kill=True, code=code))
+        rig.until(lambda: rig.route().metrics.dead_lettered == 1, "it is given up")
+        assert (
+            f"exited with code {code} while handling jobs/poison (2 of 2 deaths)"
+            in rig.notices() + rig.log_text()
+        )
+        rig.until_running(1)
+
+
 def test_deaths_are_counted_over_the_slots_of_the_route(start_rig: StartRig) -> None:
     # The broker here hands what a dead worker had to another one, and the route has but one crash a slot.
     with start_rig(route(handler="deadly", workers=3)) as rig:
@@ -124,7 +139,7 @@ def test_a_restart_by_hand_gives_every_message_a_new_chance(start_rig: StartRig,
         rig.publish(1, "jobs/poison", body(kill=True))
         rig.until(lambda: rig.route().metrics.dead_lettered == 1, "it is given up")
         work = tmp_path / "tasks" / "work.py"
-        work.write_text(work.read_text().replace("os._exit(9)", "pass"))
+        work.write_text(work.read_text().replace('os._exit(payload.get("code", 9))', "pass"))
         before = worker(rig).pid
         rig.send(commands.RollingRestart("jobs"))
         rig.until(lambda: worker(rig).pid not in (before, None), "it is restarted")

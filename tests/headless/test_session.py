@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from routemq_tui import headless
 from routemq_tui.engine.commands import Command, Stop
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
+from routemq_tui.headless.json_lines import JsonLines
 from tests.fakes.engine import FakeEngine
 from tests.fakes.snapshots import all_failed, broker_down, busy, draining
 
@@ -179,3 +181,20 @@ def test_a_closed_pipe_is_raised_to_the_caller() -> None:
 
     with pytest.raises(BrokenPipeError):
         headless.run(engine_at_work(), duration=None, out=Closed())
+
+
+def test_json_lines_are_objects_with_time_level_and_what() -> None:
+    engine = engine_at_work()
+    engine.logs.add("temperature/1", "device 3 is hot", level=30)
+    engine.logs.add("temperature/1", "connected", stream="event")
+    out = Out()
+    headless.run(engine, duration=0.0, out=out, wording=JsonLines())
+    said = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert all(each["ts"].endswith("Z") and each["level"] for each in said)
+    hot = next(each for each in said if each.get("message") == "device 3 is hot")
+    assert (hot["level"], hot["route"], hot["worker"]) == ("WARNING", "temperature", "temperature/1")
+    assert isinstance(hot["pid"], int)
+    assert next(each for each in said if each.get("event") == "connected")["worker"] == "temperature/1"
+    summary = said[-1]
+    assert summary["event"] == "summary"
+    assert {each["name"] for each in summary["workers"]} >= {"temperature/1"}

@@ -43,6 +43,18 @@ def test_a_handler_is_imported_from_the_project(project: Path, name: str, result
     assert sys.path[0] == str(project)
 
 
+def test_the_projects_folder_wins_over_an_installed_package_of_its_name(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # given a folder without __init__.py, and a real package of the same name further back on the path
+    installed = tmp_path_factory.mktemp("installed")
+    (installed / "handlers").mkdir()
+    for name in ("__init__.py", "good.py"):
+        (installed / "handlers" / name).write_text("def temperature(payload): return 'installed'\n")
+    sys.path.append(str(installed))
+    assert load_handler("handlers.good:temperature", project)(None) == 1
+
+
 def test_a_handler_from_elsewhere_shows_its_whole_path(project: Path) -> None:
     assert location(load_handler("json:loads", project), project).startswith("/")
 
