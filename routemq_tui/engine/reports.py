@@ -13,7 +13,7 @@ from routemq_tui.worker import spec
 if TYPE_CHECKING:
     from routemq_tui.engine.slot import Slot
 
-GIVEN_UP_EVERY = 10.0
+GIVEN_UP_EVERY = 60.0
 """Least seconds between two notices of a slot about messages given up; the log has them all."""
 
 
@@ -47,6 +47,7 @@ def _disconnected(slot: Slot, report: spec.Disconnected, now: float) -> None:
 
 def _hopeless(slot: Slot, report: spec.ImportFailed | spec.Refused | spec.TakenOver, now: float) -> None:
     reason = "another client uses it" if isinstance(report, spec.TakenOver) else report.reason
+    slot.unwelcome = not isinstance(report, spec.ImportFailed)
     slot.hopeless = f"{_HOPELESS[type(report)]}: {reason}"
 
 

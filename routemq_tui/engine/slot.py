@@ -20,6 +20,7 @@ from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
 from routemq_tui.engine.process import ControlError, WorkerProcess
 from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.states import ALIVE, Event, Status, WorkerState, transition
+from routemq_tui.engine.stepping_aside import SteppingAside
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.engine.usage import Usage
 from routemq_tui.units import format_seconds
@@ -79,6 +80,10 @@ class Slot:
         self.last_error: str | None = None
         self.told_given_up = float("-inf")
         self.hopeless = self.stopped = ""
+        self.unwelcome = False
+        """The broker refuses us, or another client has our id: connecting again would only do harm."""
+        self._served: spec.WorkerSpec | None = None
+        self._aside = SteppingAside(around.journal, self.name)
         self.drained: spec.Drained | None = None
         self.usage: Usage | None = None
         self.track = Track(take_sample(self.words, time.monotonic(), time.monotonic_ns()))
@@ -136,6 +141,9 @@ class Slot:
 
     def start(self, worker: spec.WorkerSpec, now: float) -> None:
         """A new process on the slot's memory. Raises OSError when the machine has none to give."""
+        self._aside.end()
+        self._served = worker
+        self.unwelcome = False
         words = self.words
         for cell in _OF_A_PROCESS:
             words[cell] = 0  # the last process is dead: nobody else writes now
@@ -370,6 +378,15 @@ class Slot:
         self.intent = Intent.SERVE
         self.around.journal.notice("error", f"{self.name} failed: {reason}", self.name)
         self.become(Event.GAVE_UP, now, reason)
+        served = self._served
+        if served is None or not self.route.shared or self.unwelcome:
+            return
+        if self._session_is_left(served.broker.one_queue_per_group):
+            self._aside.begin(served)
+
+    def end_errands(self) -> None:
+        """Of the processes that are not the slot's worker none is left."""
+        self._aside.end()
 
     # -- small things ------------------------------------------------------------------------------------
 

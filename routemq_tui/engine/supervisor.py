@@ -136,6 +136,7 @@ class Supervisor:
         for slot in self:
             if slot.process is not None:
                 slot.process.kill()
+            slot.end_errands()
 
     # -- commands ----------------------------------------------------------------------------------------
 

@@ -13,18 +13,15 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from routemq_tui.errors import ExitCode
 from routemq_tui.worker import cells, reasons
 from routemq_tui.worker.acknowledgements import Qos2Window, pubacks, pubrecs
-from routemq_tui.worker.delivery import Topic
-from routemq_tui.worker.hot_path import Packet
-from routemq_tui.worker.inbound import Inbound
+from routemq_tui.worker.inbound import Inbound, Receiver
 from routemq_tui.worker.paho_client import in_thread, make_client
 from routemq_tui.worker.socket_wrapper import MqttSocket
 from routemq_tui.worker.spec import (
@@ -52,22 +49,6 @@ after SUBACK, is taken for that, since two clients would push each other out for
 _LOOK_CHUNKS = 16
 
 _log = logging.getLogger("routemq.worker")
-
-
-class Receiver(Protocol):
-    """What takes the messages."""
-
-    def resolve(self, text: str) -> Topic: ...
-
-    def take_packets(self, packets: list[Packet]) -> None: ...
-
-    def receive(self, packet: MQTTMessage) -> None: ...
-
-    def connected(self, session_present: bool) -> None: ...
-
-    def subscribed(self) -> None: ...
-
-    def lost(self) -> None: ...
 
 
 class Connection:

@@ -7,13 +7,31 @@ what handlers publish. How QoS 2 is acknowledged is told in `acknowledgements`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+from paho.mqtt.client import MQTTMessage
 
 from routemq_tui.worker.acknowledgements import Qos2Window, pubcomps
 from routemq_tui.worker.delivery import Topic
 from routemq_tui.worker.hot_path import Packet
 from routemq_tui.worker.publish_stream import PUBREL, PublishStream
 from routemq_tui.worker.wire import StreamError
+
+
+class Receiver(Protocol):
+    """What takes the messages; `receive` is for those that paho has taken apart."""
+
+    def resolve(self, text: str) -> Topic: ...
+
+    def take_packets(self, packets: list[Packet]) -> None: ...
+
+    def receive(self, packet: MQTTMessage) -> None: ...
+
+    def connected(self, session_present: bool) -> None: ...
+
+    def subscribed(self) -> None: ...
+
+    def lost(self) -> None: ...
 
 
 class Inbound:

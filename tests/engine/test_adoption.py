@@ -18,6 +18,7 @@ from routemq_tui.config.model import BrokerConfig, Config, RouteConfig
 from routemq_tui.engine import commands
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.log_store import LogStore
+from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.sessions import SessionEntry, SessionList
 from routemq_tui.engine.states import WorkerState
 from tests.conftest import Mosquitto
@@ -139,14 +140,14 @@ def test_a_session_of_another_subscription_is_emptied_with_its_old_topic(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     leave_sessions(tmp_path, mosquitto.port, 20)
-    changed = route(handler="note", topic="work/{id}")
+    changed = route(handler="note", topic="errands/{id}")
     with running(project(tmp_path, mosquitto.port, changed), mosquitto.port) as rig:
         rig.until(lambda: handled(tmp_path) == list(range(20)), "the old messages are handled")
         rig.until(lambda: ids(tmp_path) == ["crew-local-jobs-2"], "the old session is ended")
-        assert listed(tmp_path)[0]["subscription"] == "$share/crew/work/+"
+        assert listed(tmp_path)[0]["subscription"] == "$share/crew/errands/+"
         rig.until_running(1)
         publish(mosquitto.port, 5, "jobs/{}")
-        rig.publish(1, "work/77")
+        rig.publish(1, "errands/77")
         rig.until(lambda: 77 in handled(tmp_path), "the new topic is handled")
         rig.until(lambda: rig.route().metrics.received >= 21, "the counts are there")
         assert rig.route().metrics.received == 21
@@ -289,3 +290,29 @@ def test_a_list_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     sessions.connected("id")
     assert len(journal.notices) == 1
     assert sessions.exists("id")
+
+
+def test_a_failed_slot_leaves_the_group_and_comes_back_with_what_it_had(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    # given two workers, one of which is given up
+    config = project(tmp_path, mosquitto.port, route(handler="note", workers=2))
+    with running(config, mosquitto.port, RestartPolicy(first=0.05, limit=2)) as rig:
+        rig.until_running(2)
+        for restarts in range(2):
+            first = rig.until_state(WorkerState.RUNNING)
+            assert first.pid is not None
+            os.kill(first.pid, signal.SIGKILL)
+            if not restarts:
+                rig.until(lambda: (one := rig.worker()) and one.restarts == 1 and one.connected, "it is back")
+        rig.until_state(WorkerState.FAILED, 1)
+        rig.until(lambda: "jobs/1 event unsubscribed: new messages go to the others" in rig.log_text(), "out")
+        # then the other one gets all there is
+        publish(mosquitto.port, 40)
+        rig.until(lambda: sorted(handled(tmp_path)) == list(range(40)), "the other handles all")
+        # and when it is started again it has its share
+        rig.send(commands.StartWorker("jobs", 1))
+        rig.until_running(2)
+        publish(mosquitto.port, 40)
+        rig.until(lambda: len(handled(tmp_path)) >= 80, "both handle all")
+        rig.until(lambda: (one := rig.worker()) and one.metrics.ok > 0, "it had its share")
