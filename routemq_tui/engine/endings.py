@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    code: int | None
     words: str
     unfinished: int
     """Messages that were in hand."""
@@ -31,6 +30,17 @@ class End:
     """What the worker said at the end of a drain that went through."""
     suspect: int = 0
     """Fingerprint of the message that is blamed for this death; 0 for none."""
+
+    @property
+    def account(self) -> str:
+        """Of one that was to go: the drain it ended with, or how it ended and what it left."""
+        if self.drained:
+            return drained_words(self.drained)
+        return f"{self.words}, {self.unfinished} unfinished"
+
+
+def drained_words(drained: Drained) -> str:
+    return f"drained: {drained.finished} finished, {drained.left} left"
 
 
 def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
@@ -51,7 +61,7 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
             words += _suspect(slot, suspect, topic or "", now)
         if not slot.is_stopping:
             slot.around.ledgers.open(death_of(slot, process, words), now)
-    return End(code, words, drained.left if drained else in_flight, killed, drained, suspect)
+    return End(words, drained.left if drained else in_flight, killed, drained, suspect)
 
 
 def _suspect(slot: Slot, fingerprint: int, topic: str, now: float) -> str:

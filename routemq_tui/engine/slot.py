@@ -14,7 +14,7 @@ from enum import Enum, auto
 from routemq_tui.config.model import RouteConfig
 from routemq_tui.engine import fork_server, reports
 from routemq_tui.engine.deaths import DeathTable
-from routemq_tui.engine.endings import End, death_of, describe_end
+from routemq_tui.engine.endings import End, death_of, describe_end, drained_words
 from routemq_tui.engine.metrics import HistoryKeeper, Track, take_sample
 from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
 from routemq_tui.engine.process import ControlError, WorkerProcess
@@ -145,7 +145,7 @@ class Slot:
         self._served = worker
         self.unwelcome = False
         words = self.words
-        for cell in _OF_A_PROCESS:
+        for cell in cells.OF_A_PROCESS:
             words[cell] = 0  # the last process is dead: nobody else writes now
         words[cells.ACKNOWLEDGED] = self.received_before = words[cells.RECEIVED]
         self.ended_before = words[cells.OK] + words[cells.FAILED]
@@ -257,7 +257,7 @@ class Slot:
         one_queue = process.spec.broker.one_queue_per_group
         process.close()
         self.process = self.usage = self.drain_deadline = None
-        for cell in _OF_A_PROCESS:
+        for cell in cells.OF_A_PROCESS:
             self.words[cell] = 0
         self.stuck, self.note, self.holding = False, "", ""
         self.last_exit = self.hopeless or end.words
@@ -280,9 +280,7 @@ class Slot:
         if self.intent is Intent.LEAVE:
             self._left(end, one_queue, now)
         elif self.intent is Intent.STOP:
-            words = (
-                _drained_words(end.drained) if end.drained else f"{end.words}, {end.unfinished} unfinished"
-            )
+            words = end.account
             self._rest(words, end.unfinished, now)
         elif self.fault:
             self._died(self.fault if end.drained else end.words, end.suspect, now)
@@ -293,12 +291,10 @@ class Slot:
             self.become(Event.ENDED, now, words)
         elif end.drained:
             if self.intent is Intent.SERVE:
-                words = (
-                    f"stopped by its own policy ({_drained_words(end.drained)}); press s to start it again"
-                )
+                words = f"stopped by its own policy ({drained_words(end.drained)}); press s to start it again"
                 self.intent = Intent.REST
             else:
-                words, self.intent = _drained_words(end.drained), Intent.SERVE
+                words, self.intent = drained_words(end.drained), Intent.SERVE
             self._rest(words, end.unfinished, now)
         elif end.killed and self.kill_counts:
             self._died(end.words, end.suspect, now)
@@ -327,7 +323,7 @@ class Slot:
 
     def _left(self, end: End, one_queue: bool, now: float) -> None:
         """It was to go. A session that it could not end is emptied by another process, until that is done."""
-        words = _drained_words(end.drained) if end.drained else f"{end.words}, {end.unfinished} unfinished"
+        words = end.account
         hopeless = self.hopeless or self.stopped
         if not self._session_is_left(one_queue):
             self.emptying = False
@@ -397,19 +393,3 @@ class Slot:
 
     def say(self, text: str, level: int = logging.INFO) -> None:
         self.around.journal.event(self.name, text, level)
-
-
-_OF_A_PROCESS = (
-    cells.CURRENT_SINCE_NS,
-    cells.CURRENT_FINGERPRINT,
-    cells.IN_FLIGHT,
-    cells.CONNECTED,
-    cells.HOLDING,
-    cells.PID,
-    cells.HEARTBEAT_NS,
-)
-"""Cells that tell of the process and mean nothing without it."""
-
-
-def _drained_words(drained: spec.Drained) -> str:
-    return f"drained: {drained.finished} finished, {drained.left} left"

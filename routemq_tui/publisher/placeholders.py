@@ -54,10 +54,6 @@ class Text:
     names: frozenset[str]
     """The named values in it."""
 
-    @property
-    def constant(self) -> bool:
-        return all(isinstance(piece, str) for piece in self.pieces)
-
     def text(self, draw: Draw) -> str:
         return "".join(piece if isinstance(piece, str) else str(piece(draw)) for piece in self.pieces)
 

@@ -32,11 +32,6 @@ def group_fault(group: str) -> str | None:
     return _text_fault(group)
 
 
-def valid_topic(topic: str) -> bool:
-    """Whether this is a topic name that can be published to."""
-    return topic_fault(topic) is None
-
-
 def valid_filter(topic_filter: str) -> bool:
     """Whether this is a topic filter; a `$share/` prefix is not looked into."""
     return filter_fault(topic_filter) is None

@@ -68,6 +68,9 @@ _NAMES = (
     DONE_TO,
 ) = range(len(_NAMES))
 
+OF_A_PROCESS = (CURRENT_SINCE_NS, CURRENT_FINGERPRINT, IN_FLIGHT, CONNECTED, HOLDING, PID, HEARTBEAT_NS)
+"""Cells that tell of the moment and mean nothing without the process; the others go on over restarts."""
+
 HISTOGRAM = 32
 """First word of the histogram."""
 _SUB_BITS = 4

@@ -82,10 +82,10 @@ def _leave_terminal() -> None:
 
 def _reset_cells(words: memoryview) -> None:
     """Counters go on from where the slot's last process left them; what describes the moment does not."""
+    for cell in cells.OF_A_PROCESS:
+        words[cell] = 0
     words[cells.PID] = os.getpid()
     words[cells.ACKNOWLEDGED] = words[cells.RECEIVED]
-    for cell in (cells.IN_FLIGHT, cells.CURRENT_SINCE_NS, cells.CONNECTED, cells.HOLDING):
-        words[cell] = 0
 
 
 def _count_drops(words: memoryview, count: int) -> None:
