@@ -12,7 +12,7 @@ from routemq_tui.engine.ledgers import Death
 from routemq_tui.engine.process import WorkerProcess, exit_words
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.spec import Drained
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
     in_order = drained is not None or slot.stopped or slot.hopeless
     if not in_order:
         if topic is not None and (slot.blamed or not process.killed):
-            suspect = slot.words[cells.CURRENT_FINGERPRINT]
+            suspect = black_box.current_fingerprint(slot.words)
         if suspect:
             words += _suspect(slot, suspect, topic or "", now)
         if not slot.is_stopping:
@@ -76,11 +76,11 @@ def _suspect(slot: Slot, fingerprint: int, topic: str, now: float) -> str:
 def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
     """What a process that dies, or is about to, has in hand."""
     memory = slot.words
-    current = cells.read_current(memory)
-    fingerprint = memory[cells.CURRENT_FINGERPRINT]
+    current = black_box.read_current(memory)
+    fingerprint = black_box.current_fingerprint(memory)
     handled = memory[cells.OK] + memory[cells.FAILED] - slot.ended_before
     handled += memory[cells.DONE_TO] - memory[cells.DONE_FROM]  # of a run that was cut short
-    in_hand = cells.in_hand_fingerprints(memory)
+    in_hand = black_box.in_hand_fingerprints(memory)
     # Of more than the ring holds the oldest are not told.
     untold = memory[cells.RECEIVED] - memory[cells.ACKNOWLEDGED] - len(in_hand)
     let_go = memory[cells.ACKNOWLEDGED] - slot.received_before + untold

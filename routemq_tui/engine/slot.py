@@ -24,7 +24,7 @@ from routemq_tui.engine.stepping_aside import SteppingAside
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.engine.usage import Usage
 from routemq_tui.units import format_seconds
-from routemq_tui.worker import cells, spec
+from routemq_tui.worker import black_box, cells, spec
 
 DRAIN_GRACE = 2.0
 """Seconds beyond a drain's own limit until the worker is killed."""
@@ -134,7 +134,7 @@ class Slot:
         return self.state is WorkerState.STOPPED
 
     def current_topic(self) -> str | None:
-        current = cells.read_current(self.words)
+        current = black_box.read_current(self.words)
         return current[0] if current else None
 
     # -- what is done to it ------------------------------------------------------------------------------

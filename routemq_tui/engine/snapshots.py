@@ -26,7 +26,7 @@ from routemq_tui.engine.snapshot import (
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.engine.supervisor import Supervisor
 from routemq_tui.engine.watchdog import look_after
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 
 HEALTHY = 90
 DEGRADED = 70
@@ -149,6 +149,10 @@ def _route_snapshot(crew: Crew, now: float, now_ns: int) -> tuple[RouteSnapshot,
     return snapshot, totals
 
 
+NAMED_FROM = 0.02
+"""Seconds a message must be in a handler to be shown: quicker ones only flicker."""
+
+
 def _worker_snapshot(
     slot: Slot, route_rate: float, now: float, now_ns: int
 ) -> tuple[WorkerSnapshot, cells.Counters]:
@@ -164,7 +168,9 @@ def _worker_snapshot(
         usage.cpu_percent if usage else None,
         usage.rss_bytes if usage else None,
     )
-    current = cells.read_current(slot.words) if process else None
+    since = counters.current_since_ns
+    worth_naming = process is not None and since and (now_ns - since) / 1e9 > NAMED_FROM
+    current = black_box.read_current(slot.words) if worth_naming else None
     worker = WorkerSnapshot(
         route=slot.route.name,
         slot=slot.number,

@@ -34,12 +34,14 @@ def look_after(slot: Slot, journal: Journal, now: float, now_ns: int) -> None:
 
 def _check_timeout(slot: Slot, now: float, now_ns: int) -> bool:
     limit = slot.route.timeout
-    current = cells.read_current(slot.words)
-    if limit is None or current is None:
+    since = slot.words[cells.CURRENT_SINCE_NS]
+    if limit is None or not since:
         return False
-    topic, since = current
     grace = 0.0 if slot.is_sync else ASYNC_GRACE
     if (now_ns - since) / 1e9 < limit + grace:
+        return False
+    topic = slot.current_topic()
+    if topic is None:  # it went on at this moment
         return False
     slot.timed_out = True
     slot.kill(now, f"handler beyond its timeout of {limit:g} s on {topic}", blamed=True)

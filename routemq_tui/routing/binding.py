@@ -6,21 +6,21 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.routing.handler import Handler, location, plain_function
+from routemq_tui.routing.invocation import Argument, Call, CallParts, Source, refuse_awaitable, write_calls
 from routemq_tui.routing.message import Message
-from routemq_tui.routing.payload import DECODE_FAILURES, UndecodableError, payload_decoder
+from routemq_tui.routing.payload import UndecodableError, payload_decoder
 from routemq_tui.routing.template import RESERVED, Param, Template, read_float, read_int
 
-Get = Callable[[Message], Any]
-Call = Callable[[Message], Any]
+Convert = Callable[[Any], Any]
 
 
 class BindError(RoutemqError):
@@ -34,15 +34,6 @@ class BindError(RoutemqError):
         self.hint = hint
 
 
-class PayloadError(RoutemqError, ValueError):
-    """A message that is not what the handler's annotations say; raised by the call, before the handler."""
-
-    def __init__(self, topic: str, what: str, reason: str) -> None:
-        super().__init__(f"{topic}: {what}: {reason}")
-        self.topic = topic
-        self.reason = reason
-
-
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A handler ready to be called with messages."""
@@ -54,12 +45,8 @@ class Bound:
     """`routes/sensors.py:12`."""
     uses: tuple[str, ...]
     """The parameters that are filled, in order."""
-
-
-class _Argument(NamedTuple):
-    name: str
-    get: Get
-    keyword: bool
+    call_parts: CallParts | None = None
+    """The same call by topic, parameters and payload, if the handler needs no more of a message."""
 
 
 def bind(function: Handler, template: Template, root: Path | None = None) -> Bound:
@@ -76,13 +63,11 @@ def bind(function: Handler, template: Template, root: Path | None = None) -> Bou
     binder = _Binder(function, template, where)
     arguments = binder.arguments()
     runs_async, adaptive = _asynchrony(function)
-    invoke = _invocation(function, arguments)
+    call, call_parts = write_calls(function, arguments, None if runs_async else refuse_awaitable(where))
     if adaptive:
-        call: Call = _await_if_needed(invoke)
-    else:
-        call = invoke if runs_async else _refuse_awaitables(invoke, where)
-    uses = tuple(argument.name for argument in arguments)
-    return Bound(call=call, is_async=runs_async, location=where, uses=uses)
+        call, call_parts = _await_if_needed(call), None
+    uses = tuple(f"**{each.name}" if each.source is Source.REST else each.name for each in arguments)
+    return Bound(call, runs_async, where, uses, call_parts)
 
 
 class _Binder:
@@ -97,36 +82,32 @@ class _Binder:
         except (TypeError, ValueError) as error:
             raise BindError(f"the handler's parameters cannot be read: {error} ({where})") from error
 
-    def arguments(self) -> list[_Argument]:
-        found: list[_Argument] = []
+    def arguments(self) -> list[Argument]:
+        found: list[Argument] = []
         for parameter in self._parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
-                found.append(_Argument(f"**{parameter.name}", self._rest(), keyword=True))
+                taken = {each.name for each in self._parameters}
+                names = tuple(name for name in self._topic if name not in taken)
+                found.append(Argument(parameter.name, Source.REST, names=names))
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 keyword = parameter.kind is parameter.KEYWORD_ONLY
-                found.append(_Argument(parameter.name, self._getter(parameter), keyword))
+                found.append(replace(self._argument(parameter), keyword=keyword))
         return found
 
-    def _getter(self, parameter: inspect.Parameter) -> Get:
+    def _argument(self, parameter: inspect.Parameter) -> Argument:
         name = parameter.name
         if name in self._topic:
-            return self._topic_getter(self._topic[name], parameter)
+            return Argument(name, Source.PARAM, self._param_converter(self._topic[name], parameter))
         if name == "message" or self._is_message(parameter):
-            return _the_message
+            return Argument(name, Source.MESSAGE)
         if name == "payload":
-            return self._payload_getter(parameter)
+            return Argument(name, Source.PAYLOAD, self._payload_decoder(parameter))
         if name == "client":
-            return _the_client
+            return Argument(name, Source.CLIENT)
         if parameter.default is not parameter.empty:
-            default = parameter.default
-            return lambda message: default
+            return Argument(name, Source.FIXED, fixed=parameter.default)
         self._refuse_unless_sole(parameter)
-        return _the_message
-
-    def _rest(self) -> Get:
-        taken = {parameter.name for parameter in self._parameters}
-        names = tuple(name for name in self._topic if name not in taken)
-        return lambda message: {name: message.params[name] for name in names}
+        return Argument(name, Source.MESSAGE)
 
     def _refuse_unless_sole(self, parameter: inspect.Parameter) -> None:
         close = get_close_matches(parameter.name, (*self._topic, *RESERVED), 1, 0.7)
@@ -139,29 +120,20 @@ class _Binder:
             hint = f'did you mean "{close[0]}"? {hint}'
         raise BindError(f"nothing is known for the parameter {parameter.name!r} ({self._where})", hint)
 
-    def _topic_getter(self, param: Param, parameter: inspect.Parameter) -> Get:
+    def _param_converter(self, param: Param, parameter: inspect.Parameter) -> Convert | None:
         name = param.name
         annotation = self._annotation(parameter)
         given = {"int": int, "float": float}.get(param.kind, str)
         if annotation in (Any, object, given):
-            return lambda message: message.params[name]
+            return None
         if param.typed and not (given is int and annotation is float):
             shown = getattr(annotation, "__name__", annotation)
             raise BindError(
                 f"{name!r} is annotated {shown}, but the template makes it {param.kind} ({self._where})"
             )
-        convert = self._converter(name, annotation)
+        return self._converter(name, annotation)
 
-        def get(message: Message) -> Any:
-            value = message.params[name]
-            try:
-                return convert(value)
-            except DECODE_FAILURES as error:
-                raise PayloadError(message.topic, f"{name} = {value!r}", str(error)) from error
-
-        return get
-
-    def _converter(self, name: str, annotation: Any) -> Callable[[Any], Any]:
+    def _converter(self, name: str, annotation: Any) -> Convert:
         if annotation is int:
             return read_int
         if annotation is float:
@@ -175,24 +147,13 @@ class _Binder:
             raise BindError(f"the parameter {name!r} cannot be made a {annotation} ({self._where})")
         return lambda value: msgspec.convert(value, annotation, strict=False)
 
-    def _payload_getter(self, parameter: inspect.Parameter) -> Get:
+    def _payload_decoder(self, parameter: inspect.Parameter) -> Convert | None:
         annotation = self._annotation(parameter)
         try:
-            decode = payload_decoder(annotation)
+            return payload_decoder(annotation)
         except UndecodableError as error:
             shown = getattr(annotation, "__name__", annotation)
             raise BindError(f"a payload cannot be decoded to {shown}: {error} ({self._where})") from error
-        if decode is None:
-            return lambda message: message.payload
-        to_value = decode
-
-        def get(message: Message) -> Any:
-            try:
-                return to_value(message.payload)
-            except DECODE_FAILURES as error:
-                raise PayloadError(message.topic, "the payload does not fit", str(error)) from error
-
-        return get
 
     def _is_message(self, parameter: inspect.Parameter) -> bool:
         if isinstance(parameter.annotation, str) and "Message" not in parameter.annotation:
@@ -214,47 +175,6 @@ class _Binder:
         return hints["value"]
 
 
-def _the_message(message: Message) -> Message:
-    return message
-
-
-def _the_client(message: Message) -> Any:
-    return message.client
-
-
-def _invocation(function: Handler, arguments: list[_Argument]) -> Call:
-    """The call itself. The usual arities are spelled out: a list and a star cost as much as the rest."""
-    if any(argument.keyword for argument in arguments):
-        return _keyword_invocation(function, arguments)
-    gets = [argument.get for argument in arguments]
-    match gets:
-        case []:
-            return lambda message: function()
-        case [one]:
-            if one is _the_message:
-                return function
-            return lambda message: function(one(message))
-        case [one, two]:
-            return lambda message: function(one(message), two(message))
-        case [one, two, three]:
-            return lambda message: function(one(message), two(message), three(message))
-    return lambda message: function(*[get(message) for get in gets])
-
-
-def _keyword_invocation(function: Handler, arguments: list[_Argument]) -> Call:
-    positional = [argument.get for argument in arguments if not argument.keyword]
-    named = [(a.name, a.get) for a in arguments if a.keyword and not a.name.startswith("**")]
-    rest = next((argument.get for argument in arguments if argument.name.startswith("**")), None)
-
-    def call(message: Message) -> Any:
-        keywords = rest(message) if rest is not None else {}
-        for name, get in named:
-            keywords[name] = get(message)
-        return function(*[get(message) for get in positional], **keywords)
-
-    return call
-
-
 def _asynchrony(function: Handler) -> tuple[bool, bool]:
     """Whether the handler is awaited, and whether that is only known when it was called.
 
@@ -273,19 +193,5 @@ def _await_if_needed(invoke: Call) -> Call:
     async def call(message: Message) -> Any:
         result = invoke(message)
         return await result if inspect.isawaitable(result) else result
-
-    return call
-
-
-def _refuse_awaitables(invoke: Call, where: str) -> Call:
-    """A sync handler that returns a coroutine has done nothing: an error, not a message lost in silence."""
-
-    def call(message: Message) -> Any:
-        result = invoke(message)
-        if result is not None and inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
-            raise TypeError(f"the handler returned something to await: write it as async def ({where})")
-        return result
 
     return call

@@ -8,10 +8,21 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
+from routemq_tui.errors import RoutemqError
+
 Decode = Callable[[bytes], Any]
 
 DECODE_FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a decoder raises for bytes that do not fit: msgspec, Unicode, pydantic, deep nesting."""
+
+
+class PayloadError(RoutemqError, ValueError):
+    """A message that is not what the handler's annotations say; raised by the call, before the handler."""
+
+    def __init__(self, topic: str, what: str, reason: str) -> None:
+        super().__init__(f"{topic}: {what}: {reason}")
+        self.topic = topic
+        self.reason = reason
 
 
 class UndecodableError(TypeError):

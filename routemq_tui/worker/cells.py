@@ -39,6 +39,10 @@ _NAMES = (
     "holding",  # 1 while a message is held because its dead letter cannot be stored
     "done_from",  # numbers of receipt from here …
     "done_to",  # … to here are handled, and their acknowledgement is not out yet
+    "record_from",  # number of receipt of the first message in the record (`black_box`)
+    "record_count",  # messages in it
+    "record_bytes",
+    "record_v5",  # 1 when its packets are of MQTT 5
 )
 
 # Module constants so that the hot path indexes with a global load, not an attribute chain.
@@ -66,6 +70,10 @@ _NAMES = (
     HOLDING,
     DONE_FROM,
     DONE_TO,
+    RECORD_FROM,
+    RECORD_COUNT,
+    RECORD_BYTES,
+    RECORD_V5,
 ) = range(len(_NAMES))
 
 OF_A_PROCESS = (CURRENT_SINCE_NS, CURRENT_FINGERPRINT, IN_FLIGHT, CONNECTED, HOLDING, PID, HEARTBEAT_NS)
@@ -81,7 +89,8 @@ CURRENT_TOPIC = HISTOGRAM + BUCKETS
 CURRENT_TOPIC_BYTES = 512
 IN_HAND = CURRENT_TOPIC + CURRENT_TOPIC_BYTES // 8
 IN_HAND_RING = 1024
-"""Fingerprints by number of receipt, modulo this: those from `acknowledged` to `received` are in hand."""
+"""Fingerprints by number of receipt, modulo this: those from `acknowledged` to `received` are in hand. Of
+those in the record they are not written here but computed when asked for."""
 QOS2 = IN_HAND + IN_HAND_RING
 QOS2_WORDS = 65536 // 64
 """A bit for each packet id between our PUBREC and the broker's PUBREL (MQTT 5 section 4.3.3)."""
@@ -94,7 +103,10 @@ TIMED_OUT = 1 << 32
 WATCHED = SUSPECTS + 1 + 2 * SUSPECTS_MOST
 WATCHED_MOST = 256
 """Written by the engine: the number of entries, then the fingerprints whose redelivery it waits for."""
-WORDS = WATCHED + 1 + WATCHED_MOST
+RECORD = WATCHED + 1 + WATCHED_MOST
+RECORD_MOST = 96 * 1024
+"""Bytes of packets as they came, of messages that the hot path has taken."""
+WORDS = RECORD + RECORD_MOST // 8
 
 
 def bucket_of(nanoseconds: int) -> int:
@@ -152,6 +164,10 @@ class Counters:
     holding: int
     done_from: int
     done_to: int
+    record_from: int
+    record_count: int
+    record_bytes: int
+    record_v5: int
 
 
 def read_counters(words: memoryview) -> Counters:
@@ -165,13 +181,6 @@ def read_histogram(words: memoryview) -> tuple[int, ...]:
 def fingerprint(topic: bytes, payload: bytes) -> int:
     """Tells messages apart well enough to follow one across processes, never 0; brokers give it no id."""
     return (zlib.crc32(payload, zlib.crc32(topic)) << 32 | len(payload) & 0xFFFFFFFF) or 1
-
-
-def in_hand_fingerprints(words: memoryview) -> tuple[int, ...]:
-    """Of the messages received and neither acknowledged nor given up, in order of receipt."""
-    received, acknowledged = words[RECEIVED], words[ACKNOWLEDGED]
-    first = max(acknowledged, received - IN_HAND_RING)
-    return tuple(words[IN_HAND + number % IN_HAND_RING] for number in range(first, received))
 
 
 def write_suspects(words: memoryview, deaths: Mapping[int, int]) -> None:
@@ -205,7 +214,7 @@ def read_watched(words: memoryview) -> frozenset[int]:
 
 
 def set_current(words: memoryview, topic: bytes, now_ns: int) -> None:
-    """Name the message whose handler is about to run; cut to CURRENT_TOPIC_BYTES."""
+    """Name the message whose handler is about to run; cut to CURRENT_TOPIC_BYTES. Read by `black_box`."""
     stored = topic[:CURRENT_TOPIC_BYTES]
     start = CURRENT_TOPIC * 8
     words.cast("B")[start : start + len(stored)] = stored
@@ -215,13 +224,3 @@ def set_current(words: memoryview, topic: bytes, now_ns: int) -> None:
 
 def clear_current(words: memoryview) -> None:
     words[CURRENT_SINCE_NS] = 0
-
-
-def read_current(words: memoryview) -> tuple[str, int] | None:
-    """Topic and `time.monotonic_ns()` of the start of the handler call under way, or None when idle."""
-    since = words[CURRENT_SINCE_NS]
-    if not since:
-        return None
-    start = CURRENT_TOPIC * 8
-    length = min(words[CURRENT_LENGTH], CURRENT_TOPIC_BYTES)
-    return bytes(words.cast("B")[start : start + length]).decode("utf-8", "replace"), since

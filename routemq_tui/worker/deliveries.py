@@ -73,15 +73,20 @@ class Deliveries:
 
     # -- the hot path ------------------------------------------------------------------------------------
 
-    def take(self, packets: list[Packet]) -> bool:
-        """Take a batch for the hot path; False when it, or what is in hand, is out of the ordinary."""
+    def take(self, packets: list[Packet], chunk: bytes = b"", taken: int = 0) -> bool:
+        """Take a batch for the hot path; False when it, or what is in hand, is out of the ordinary.
+
+        `taken` bytes of `chunk` are these packets, all ordinary, and no others; 0 when that is not known.
+        """
         if self.hot is None or self.waiting or self._window or self._held or not self.link:
             return False
         if self._expects_again and any(first & 6 and not first & 8 for first, *_ in packets):
             self._new_ones_come()
         if self._cut_off:
             return False
-        return self.hot.take(self.batch, packets, self.link)
+        if not taken and any(first & 8 or topic.params is None for first, topic, *_ in packets):
+            return False
+        return self.hot.take(self.batch, packets, chunk, taken, self.link)
 
     def conclude(self, ran: Ran, count: int) -> None:
         """The `count` messages of the batch that were run last are done: acknowledge them."""
@@ -112,6 +117,7 @@ class Deliveries:
                 self.waiting.append(delivery)
                 self.waiting_bytes += len(delivery.payload)
             batch.clear()
+            self._receipts.end_record()
 
     def _of_batch(self, index: int) -> Delivery:
         batch = self.batch
@@ -125,8 +131,7 @@ class Deliveries:
             retain=bool(first & 1),
             properties=properties,
         )
-        delivery.fingerprint = batch.fingerprints[index]
-        delivery.number = self._receipts.received - len(batch.packets) + index
+        self._receipts.enter(delivery, self._receipts.received - len(batch.packets) + index)
         return delivery
 
     # -- one by one --------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from routemq_tui.routing.binding import Bound, PayloadError
+from routemq_tui.routing.binding import Bound
 from routemq_tui.routing.message import Message, Publisher
+from routemq_tui.routing.payload import PayloadError
 from routemq_tui.units import format_seconds
 from routemq_tui.worker import cells
 from routemq_tui.worker.deliveries import Deliveries

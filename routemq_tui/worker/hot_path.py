@@ -1,9 +1,11 @@
 """Messages straight from the stream to the handler: the one loop that a healthy route's messages run in.
 
-Hot path, so `run` is ugly: one long function over locals, counters written once a batch. It covers what is
-ordinary: a handler that returns, or a coroutine that does not wait. All else (an exception, a coroutine that
-waits, a long handler) ends it, and the plain `dispatch` goes on from there. tests/worker/test_hot_path.py
-holds its bookkeeping against that of messages taken one by one; bench/hot_path.py has the figures.
+Hot path, so `run` is ugly: one long function over locals. No name and no fingerprint is written a message:
+the packets of a read are copied as they came into the slot's memory, and `black_box` computes from them what
+is asked. It covers what is ordinary: a handler that returns, or a coroutine that does not wait. All else (an
+exception, a coroutine that waits, a long handler) ends it, and the plain `dispatch` goes on from there.
+tests/worker/test_hot_path.py holds its bookkeeping against that of messages taken one by one;
+bench/hot_path.py has the figures.
 """
 
 from __future__ import annotations
@@ -12,11 +14,10 @@ from collections.abc import Awaitable, Generator, Mapping
 from time import monotonic_ns
 from types import CoroutineType
 from typing import Any, Final
-from zlib import crc32
 
-from routemq_tui.routing.binding import Call
+from routemq_tui.routing.binding import Bound
 from routemq_tui.routing.message import Message, Publisher
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.delivery import Topic
 
 Packet = tuple[int, Topic, bytes, int, Mapping[str, Any]]
@@ -27,19 +28,23 @@ FLUSH_NS: Final = 100_000
 RUN_NS: Final = 500_000
 """So long at most is acknowledged in one write."""
 LONG_NS: Final = 50_000_000
+_QUICK_NS: Final = 16_384
+_CELLS: Final = [cells.HISTOGRAM + cells.bucket_of(nanoseconds) for nanoseconds in range(_QUICK_NS)]
+"""The histogram's cell for each short time."""
 
 
 class Batch:
     """Messages received and not begun, in order; `at` is the next one. All are counted as in hand."""
 
-    __slots__ = ("at", "bytes", "fingerprints", "link", "packets", "started")
+    __slots__ = ("at", "bytes", "link", "packets", "recorded", "started")
 
     def __init__(self) -> None:
         self.packets: list[Packet] = []
-        self.fingerprints: list[int] = []
         self.at = 0
         self.bytes = 0
         """Of the payloads that are kept."""
+        self.recorded = 0
+        """Bytes of the record in use."""
         self.link = 0
         self.started = 0
         """`time.monotonic_ns()` at which the message before `at` was begun."""
@@ -49,13 +54,12 @@ class Batch:
 
     def drop_done(self) -> None:
         self.bytes -= sum(len(payload) for _, _, payload, _, _ in self.packets[: self.at])
-        del self.packets[: self.at], self.fingerprints[: self.at]
+        del self.packets[: self.at]
         self.at = 0
 
     def clear(self) -> None:
         self.packets = []
-        self.fingerprints = []
-        self.at = self.bytes = 0
+        self.at = self.bytes = self.recorded = 0
 
 
 class Ran:
@@ -83,93 +87,89 @@ class Ran:
 
 class HotPath:
     def __init__(
-        self, words: memoryview, call: Call, is_async: bool, worker: str, client: Publisher | None
+        self, words: memoryview, bound: Bound, v5: bool, worker: str, client: Publisher | None
     ) -> None:
         self._words = words
-        self._bytes = words.cast("B")
-        self._call = call
-        self._is_async = is_async
+        self._record = words.cast("B")[cells.RECORD * 8 :][: cells.RECORD_MOST]
+        self._call = bound.call
+        self._call_parts = bound.call_parts
+        self._is_async = bound.is_async
         self._worker = worker
         self._client = client
+        self._v5 = v5
+        words[cells.RECORD_V5] = v5
 
-    def take(self, batch: Batch, packets: list[Packet], link: int) -> bool:
-        """Receive packets into the batch; False, with none received, when one is out of the ordinary."""
+    def take(self, batch: Batch, packets: list[Packet], chunk: bytes, taken: int, link: int) -> bool:
+        """Receive packets into the batch, and into the record; False, with none received, if that is full."""
         words = self._words
-        ring, size = cells.IN_HAND, cells.IN_HAND_RING
-        crc = crc32
-        fingerprints: list[int] = []
-        add = fingerprints.append
-        number = words[cells.RECEIVED]
-        length = 0
-        for first, topic, payload, _, _ in packets:
-            if first & 8 or topic[2] is None:
-                return False
-            mark = crc(payload, crc(topic[1])) << 32 | len(payload) or 1  # cells.fingerprint, without a call
-            add(mark)
-            words[ring + number % size] = mark
-            number += 1
-            length += len(payload)
-        words[cells.RECEIVED] = number
-        words[cells.IN_FLIGHT] = number - words[cells.ACKNOWLEDGED]
-        words[cells.BYTES] += length
-        batch.bytes += length
+        if not taken:
+            chunk = black_box.packed(packets, self._v5)
+            taken = len(chunk)
+        at = batch.recorded
+        if at + taken > cells.RECORD_MOST:
+            return False
         if batch.packets:
             batch.drop_done()
             batch.packets += packets
-            batch.fingerprints += fingerprints
         else:
+            words[cells.RECORD_COUNT] = 0
+            words[cells.RECORD_FROM] = words[cells.RECEIVED]
             batch.packets = packets
-            batch.fingerprints = fingerprints
             batch.link = link
+        self._record[at : at + taken] = chunk if taken == len(chunk) else chunk[:taken]
+        words[cells.RECORD_BYTES] = batch.recorded = at + taken
+        count = len(packets)
+        words[cells.RECORD_COUNT] += count
+        words[cells.RECEIVED] += count
+        words[cells.IN_FLIGHT] = words[cells.RECEIVED] - words[cells.ACKNOWLEDGED]
+        length = sum([len(packet[2]) for packet in packets])
+        words[cells.BYTES] += length
+        batch.bytes += length
         return True
 
     def run(self, batch: Batch, until_ns: int) -> Ran:
         """Handle messages until the batch is done, the time is up, or something is not ordinary."""
-        words, view, call = self._words, self._bytes, self._call
+        words, call, call_parts = self._words, self._call, self._call_parts
         is_async, worker, client = self._is_async, self._worker, self._client
-        fingerprints = batch.fingerprints
-        since, current, name_length = cells.CURRENT_SINCE_NS, cells.CURRENT_FINGERPRINT, cells.CURRENT_LENGTH
-        name_at, name_most, histogram = cells.CURRENT_TOPIC * 8, cells.CURRENT_TOPIC_BYTES, cells.HISTOGRAM
-        clock, coroutine = monotonic_ns, CoroutineType
+        since, histogram = cells.CURRENT_SINCE_NS, cells.HISTOGRAM
+        clock, coroutine, quick, quick_cells = monotonic_ns, CoroutineType, _QUICK_NS, _CELLS
         done_from, done = cells.DONE_FROM, cells.DONE_TO
         flush, stop = FLUSH_NS, min(until_ns, clock() + RUN_NS)
         ran = Ran()
         pubacks, pubrecs = ran.pubacks, ran.pubrecs
+        acknowledge = pubacks.append
         at = first_at = batch.at
-        busy = took = 0
+        busy = 0
         packets = batch.packets
-        size = len(packets)
-        base = words[cells.RECEIVED] - size
-        words[done_from] = words[done] = base + at
-        while at < size:
-            first, topic, payload, number, properties = packets[at]
+        number_of = words[cells.RECEIVED] - len(packets) + at
+        words[done_from] = words[done] = number_of
+        words[cells.CURRENT_LENGTH] = words[cells.CURRENT_FINGERPRINT] = 0  # it is named by the record
+        started = 0
+        for first, topic, payload, number, properties in packets[at:] if at else packets:
             if not number and (pubacks or pubrecs):
                 break  # what comes no second time must not stand among the marks of what may
-            raw = topic[1]
-            words[current] = fingerprints[at]
-            length = len(raw)
-            if length > name_most:
-                raw, length = raw[:name_most], name_most
-            view[name_at : name_at + length] = raw
-            words[name_length] = length
+            text, _, params = topic
             at += 1
             started = clock()
             words[since] = started
             try:
-                result = call(
-                    Message(
-                        topic[0],
-                        topic[2],  # type: ignore[arg-type]  # `take` let none without a match in
-                        payload,
-                        first >> 1 & 3,
-                        first & 1 == 1,
-                        False,
-                        properties,
-                        1,
-                        worker,
-                        client,
+                if call_parts is not None:
+                    result = call_parts(text, params, payload)  # type: ignore[arg-type]  # it matches
+                else:
+                    result = call(
+                        Message(
+                            text,
+                            params,  # type: ignore[arg-type]
+                            payload,
+                            first >> 1 & 3,
+                            first & 1 == 1,
+                            False,
+                            properties,
+                            1,
+                            worker,
+                            client,
+                        )
                     )
-                )
                 if is_async:
                     if result.__class__ is coroutine:
                         try:
@@ -187,24 +187,23 @@ class HotPath:
                 break
             ended = clock()
             took = ended - started
-            busy += took
-            shift = took.bit_length() - 5
-            if shift < 0:
-                words[histogram + took] += 1
+            if took < quick:
+                words[quick_cells[took]] += 1
             elif took < LONG_NS:
+                shift = took.bit_length() - 5
                 words[histogram + (shift << 4) + (took >> shift)] += 1
             else:
-                busy -= took
                 ran.long = True
                 break
-            if number:
-                words[done] = base + at
-                if first & 4:
-                    pubrecs.append(number)
-                else:
-                    pubacks.append(number)
+            busy += took
+            number_of += 1
+            words[done] = number_of
+            if not number:
+                words[done_from] = number_of
+            elif first & 4:
+                pubrecs.append(number)
             else:
-                words[done_from] = words[done] = base + at
+                acknowledge(number)
             if took > flush or ended > stop:
                 break
         batch.at = at

@@ -23,7 +23,9 @@ class Receiver(Protocol):
 
     def resolve(self, text: str) -> Topic: ...
 
-    def take_packets(self, packets: list[Packet]) -> None: ...
+    def take_packets(self, packets: list[Packet], chunk: bytes, taken: int) -> None:
+        """Messages; if `taken`, they are the whole of so many bytes of the chunk, each with a topic that
+        matches, and none with DUP."""
 
     def receive(self, packet: MQTTMessage) -> None: ...
 
@@ -39,10 +41,10 @@ class Inbound:
         self,
         v5: bool,
         resolve: Callable[[str], Topic],
-        take: Callable[[list[Packet]], None],
+        take: Callable[[list[Packet], bytes, int], None],
         window: Qos2Window,
     ) -> None:
-        self._stream: PublishStream[Topic] = PublishStream(v5, resolve)
+        self._stream: PublishStream[Topic] = PublishStream(v5, resolve, ordinary=_matches)
         self._take = take
         self._window = window
         self._others = 0
@@ -69,7 +71,8 @@ class Inbound:
             fault, packets = error, error.packets
         if self._stream.others == self._others:
             if packets:
-                self._take(packets)
+                # After a fault the place where the whole packets end is not known.
+                self._take(packets, self._stream.chunk, 0 if fault else self._stream.taken)
             return fault
         self._others = self._stream.others
         return fault if self._take_mixed(packets, to_paho, send) else None
@@ -88,10 +91,14 @@ class Inbound:
                 send(pubcomps((packet_id,)))
             else:
                 if messages:
-                    self._take(messages)
+                    self._take(messages, b"", 0)
                     messages = []
                 if not to_paho(whole):
                     return False
         if messages:
-            self._take(messages)
+            self._take(messages, b"", 0)
         return True
+
+
+def _matches(topic: Topic) -> bool:
+    return topic.params is not None

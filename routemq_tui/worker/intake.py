@@ -20,12 +20,15 @@ from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.delivery import Delivery, Topic
 from routemq_tui.worker.engine_notes import Watched
 from routemq_tui.worker.hot_path import Packet
+from routemq_tui.worker.socket_wrapper import CHUNK_BYTES
 from routemq_tui.worker.spec import WorkerSpec
 from routemq_tui.worker.wire import NO_PROPERTIES
 
 WAITING_MESSAGES = 256
 WAITING_BYTES = 8 * 1024 * 1024
 """With this many messages (or `prefetch`, when that is more) or bytes waiting, the socket is not read."""
+_RECORDED = cells.RECORD_MOST - CHUNK_BYTES
+"""With so much recorded the next read may not fit, and would have to go the plain way."""
 _KNOWN_TOPICS = 4096
 
 
@@ -89,9 +92,9 @@ class Intake:
             _properties(packet.properties),
         )
 
-    def take_packets(self, packets: list[Packet]) -> None:
+    def take_packets(self, packets: list[Packet], chunk: bytes, taken: int) -> None:
         """What the stream has taken apart, in order."""
-        if self.closed or self._watched.active or not self._deliveries.take(packets):
+        if self.closed or self._watched.active or not self._deliveries.take(packets, chunk, taken):
             for first, topic, payload, packet_id, properties in packets:
                 if first & 4 and first & 8 and self._qos2.seen(packet_id):
                     self._confirm_again(topic, packet_id)
@@ -168,7 +171,8 @@ class Intake:
     def _full(self) -> bool:
         waiting = self._deliveries
         held = waiting.waiting_bytes + waiting.batch.bytes
-        return waiting.not_begun >= self._limit or held >= WAITING_BYTES
+        recorded = waiting.batch.recorded
+        return waiting.not_begun >= self._limit or held >= WAITING_BYTES or recorded >= _RECORDED
 
     def close(self) -> None:
         """Take nothing more."""
@@ -176,8 +180,10 @@ class Intake:
         self._hold_back()
 
     def read_on(self) -> None:
-        """Read again, when there is room."""
-        if not self.closed and self._deliveries.not_begun <= self._limit // 2:
+        """Read again, when there is room; messages that go the plain way first, or all behind them would."""
+        hands = self._deliveries
+        room = 0 if hands.waiting and hands.hot is not None else self._limit // 2
+        if not self.closed and hands.not_begun <= room:
             self._connection.resume_reading()
 
     @contextmanager

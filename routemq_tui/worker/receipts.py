@@ -1,7 +1,8 @@
 """Which messages are in hand, told in the slot's shared memory: what a kill leaves behind can be named.
 
 Those in hand are the last ones received, without a gap: the numbers from ACKNOWLEDGED to RECEIVED, each with
-a fingerprint in the ring. Usually the oldest goes first; when not, the rest is numbered anew.
+a fingerprint in the ring or in the record of the hot path (`black_box`). Usually the oldest goes first; when
+not, the rest is numbered anew.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.delivery import Delivery
 
 
@@ -17,11 +18,9 @@ class Receipts:
     def __init__(self, words: memoryview) -> None:
         self._words = words
         first, end = words[cells.DONE_FROM], words[cells.DONE_TO]
-        # Those further back than the ring reaches, counted from the last one received, are written over.
-        numbers = range(max(first, words[cells.RECEIVED] - cells.IN_HAND_RING), end)
-        self._done_before = Counter(words[cells.IN_HAND + each % cells.IN_HAND_RING] for each in numbers)
+        self._done_before = Counter(black_box.fingerprints(words, range(first, end)))
         """Handled by a process of this slot that died before it could acknowledge them."""
-        words[cells.DONE_FROM] = words[cells.DONE_TO] = 0
+        words[cells.DONE_FROM] = words[cells.DONE_TO] = words[cells.RECORD_COUNT] = 0
 
     @property
     def in_hand(self) -> int:
@@ -31,11 +30,19 @@ class Receipts:
         """Count a message and give it its number."""
         words = self._words
         number = words[cells.RECEIVED]
-        delivery.number = number
-        delivery.fingerprint = cells.fingerprint(delivery.topic.raw, delivery.payload)
-        words[cells.IN_HAND + number % cells.IN_HAND_RING] = delivery.fingerprint
+        self.enter(delivery, number)
         words[cells.RECEIVED] = number + 1  # after its entry: a kill may come between
         words[cells.IN_FLIGHT] = number + 1 - words[cells.ACKNOWLEDGED]
+
+    def enter(self, delivery: Delivery, number: int) -> None:
+        """Give a message its number, and make its fingerprint known under it."""
+        mark = cells.fingerprint(delivery.topic.raw, delivery.payload)
+        delivery.number, delivery.fingerprint = number, mark
+        self._words[cells.IN_HAND + number % cells.IN_HAND_RING] = mark
+
+    def end_record(self) -> None:
+        """All in hand are entered one by one."""
+        self._words[cells.RECORD_COUNT] = 0
 
     def was_done(self, delivery: Delivery) -> bool:
         """The slot's last process handled it: it comes again only because its acknowledgement did not go."""

@@ -63,9 +63,8 @@ class WorkerSession:
         )
         self._connection.attach(self._intake)
         client = HandlerClient(self._connection)
-        # An async handler with a time limit needs asyncio's own clock around it.
-        if spec.fast_path and not (bound.is_async and (spec.concurrency > 1 or spec.timeout is not None)):
-            self._deliveries.hot = HotPath(words, bound.call, bound.is_async, spec.name, client)
+        if spec.fast_path and not (bound.is_async and spec.concurrency > 1):
+            self._deliveries.hot = HotPath(words, bound, spec.broker.protocol == "5", spec.name, client)
         policy = FailurePolicy(spec, words, self._outlet(), control.report, self._stop)
         self._dispatcher = Dispatcher(
             spec,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 import msgspec
 import pytest
 
-from routemq_tui.routing.binding import BindError, PayloadError, bind
+from routemq_tui.routing.binding import BindError, bind
 from routemq_tui.routing.message import Message
+from routemq_tui.routing.payload import PayloadError
 from routemq_tui.routing.template import Template
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box
 from tests.waiting import wait_until
 from tests.worker.harness import Project, Publisher, Worker
 
@@ -100,7 +100,7 @@ def test_a_segfault_leaves_the_last_lines_and_the_native_traceback(
     assert native.count("Fatal Python error: Segmentation fault") == 1
     assert "handlers.py" in native
     # and the message it died of can be named
-    current = cells.read_current(worker.words)
+    current = black_box.read_current(worker.words)
     assert current is not None
     assert current[0] == "t/0"
 

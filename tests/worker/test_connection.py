@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.errors import ExitCode
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.spec import (
     Connected,
     Disconnected,
@@ -43,7 +43,7 @@ def test_an_unreachable_broker_is_tried_again_with_growing_pauses(project: Make)
     for number, each in enumerate(tries[:3]):
         assert 0.1 * 2**number <= each.retry_in <= 0.2 * 2**number
     assert worker.counters.connected == 0
-    assert cells.in_hand_fingerprints(worker.words) == ()
+    assert black_box.in_hand_fingerprints(worker.words) == ()
     # and a drain ends it although it was never connected
     assert worker.drain(keep_session=True) == ExitCode.OK
 

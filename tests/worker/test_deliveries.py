@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.delivery import Delivery, Topic
 from routemq_tui.worker.receipts import Receipts
@@ -207,7 +207,7 @@ class Slot:
             self.held.finish(self.begun.pop(which % len(self.begun)))
 
     def check(self) -> None:
-        listed = cells.in_hand_fingerprints(self.words)
+        listed = black_box.in_hand_fingerprints(self.words)
         expected = sorted(self.held, key=lambda each: each.number)
         assert listed == tuple(cells.fingerprint(b"t", each.payload) for each in expected)
         assert self.held.in_hand == len(listed) == self.words[cells.IN_FLIGHT]
@@ -250,7 +250,7 @@ def test_with_more_in_hand_than_the_ring_holds_the_newest_are_told() -> None:
     slot.reconnects(session_present=False)
     for _ in range(cells.IN_HAND_RING + 10):
         slot.comes(1)
-    listed = cells.in_hand_fingerprints(slot.words)
+    listed = black_box.in_hand_fingerprints(slot.words)
     assert len(listed) == cells.IN_HAND_RING
     assert listed[-1] == cells.fingerprint(b"t", str(slot.made).encode())
     assert slot.held.in_hand == cells.IN_HAND_RING + 10

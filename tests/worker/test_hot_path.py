@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from routemq_tui.routing.binding import bind
 from routemq_tui.routing.template import Template
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.delivery import Delivery, Topic
 from routemq_tui.worker.hot_path import FLUSH_NS, Batch, HotPath, Packet
@@ -38,12 +38,12 @@ class Out:
 
 
 class Rig:
-    def __init__(self, handler: Callable[..., Any]) -> None:
+    def __init__(self, handler: Callable[..., Any], v5: bool = True) -> None:
         self.words = memoryview(bytearray(cells.WORDS * 8)).cast("Q")
         self.out = Out()
         self.hands = Deliveries(self.out, Receipts(self.words))
         bound = bind(handler, TEMPLATE)
-        self.hot = self.hands.hot = HotPath(self.words, bound.call, bound.is_async, "t/1", None)
+        self.hot = self.hands.hot = HotPath(self.words, bound, v5, "t/1", None)
         self.hands.connected(1, session_present=False)
 
     @property
@@ -68,7 +68,7 @@ def test_a_batch_is_counted_and_acknowledged_as_one_by_one(qos: list[int], extra
     assert hot.hands.take(packets)
     assert plain.hands.take(packets)
     plain.hands.spill()
-    assert [each.fingerprint for each in plain.hands] == list(cells.in_hand_fingerprints(hot.words))
+    assert [each.fingerprint for each in plain.hands] == list(black_box.in_hand_fingerprints(hot.words))
     while hot.hands.batch:
         before = hot.hands.batch.at
         ran = hot.hot.run(hot.hands.batch, FOREVER)
@@ -88,12 +88,40 @@ def test_a_batch_is_counted_and_acknowledged_as_one_by_one(qos: list[int], extra
     assert hot.counters.current_since_ns == 0
 
 
-@given(st.binary(max_size=40), st.binary(max_size=200))
-def test_its_fingerprints_are_those_of_the_plain_function(raw: bytes, payload: bytes) -> None:
-    rig = Rig(lambda n: None)
-    topic = Topic("t/1", raw, {"n": 1})
-    assert rig.hot.take(Batch(), [(0x32, topic, payload, 1, NO_PROPERTIES)], 1)
-    assert cells.in_hand_fingerprints(rig.words) == (cells.fingerprint(raw, payload),)
+@given(
+    st.lists(
+        st.tuples(st.binary(max_size=40), st.integers(0, 2), st.binary(max_size=200), st.booleans()),
+        min_size=1,
+        max_size=8,
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_its_fingerprints_are_those_of_the_plain_function(
+    parts: list[tuple[bytes, int, bytes, bool]], v5: bool, whole: bool
+) -> None:
+    # given packets, with properties where there can be some, as they came or put together again
+    rig = Rig(lambda n: None, v5)
+    properties = b"\x07\x26\0\1k\0\1v"
+    packets, chunk = [], b""
+    for raw, qos, payload, has_properties in parts:
+        packets.append(
+            (0x30 | qos << 1, Topic("t/1", raw, {"n": 1}), payload, 7 if qos else 0, NO_PROPERTIES)
+        )
+        body = len(raw).to_bytes(2, "big") + raw + (b"\0\7" if qos else b"")
+        body += (properties if has_properties else b"\0") if v5 else b""
+        chunk += encoded(0x30 | qos << 1, body + payload)
+    taken = len(chunk) if whole else 0
+    # when they are taken
+    assert rig.hot.take(Batch(), packets, chunk + b"\x32\x05" if whole else b"", taken, 1)
+    # then each is known
+    expected = tuple(cells.fingerprint(raw, payload) for raw, _, payload, _ in parts)
+    assert black_box.in_hand_fingerprints(rig.words) == expected
+
+
+def encoded(first: int, body: bytes) -> bytes:
+    size = len(body)
+    return bytes((first, size)) + body if size < 128 else bytes((first, size & 127 | 128, size >> 7)) + body
 
 
 @pytest.mark.parametrize("odd", [packet(2, flags=8), packet(2, topic="t/x"), packet(2, topic="u")])
@@ -101,6 +129,34 @@ def test_what_is_out_of_the_ordinary_is_left_alone(odd: Packet) -> None:
     rig = Rig(lambda n: None)
     assert not rig.hands.take([packet(1), odd, packet(3)])
     assert (rig.counters.received, rig.counters.bytes, len(rig.hands.batch)) == (0, 0, 0)
+
+
+def test_packets_beyond_the_record_are_left_to_the_plain_way() -> None:
+    rig = Rig(lambda n: None)
+    big = [packet(n, payload=b"x" * 1000) for n in range(1, 61)]
+    assert rig.hands.take(big)
+    assert not rig.hands.take(big)
+    rig.hands.spill()
+    expected = tuple(cells.fingerprint(b"t/%d" % n, b"x" * 1000) for n in range(1, 61))
+    assert black_box.in_hand_fingerprints(rig.words) == expected
+
+
+def test_the_message_in_the_handler_is_known_at_every_moment() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def handle(message: Any) -> None:
+        current = black_box.read_current(rig.words)
+        assert current is not None
+        seen.append((current[0], black_box.current_fingerprint(rig.words)))
+
+    rig = Rig(handle)
+    expected = [(f"t/{n}", cells.fingerprint(b"t/%d" % n, b"{}")) for n in (1, 2, 3, 4, 5)]
+    for part in ((1, 2), (3, 4, 5)):
+        assert rig.hands.take([packet(n, n % 3) for n in part])
+        while rig.hands.batch:
+            rig.hot.run(rig.hands.batch, FOREVER)
+    assert seen == expected
+    assert black_box.read_current(rig.words) is None
 
 
 def test_an_exception_ends_the_run_with_its_message_open() -> None:
@@ -117,7 +173,7 @@ def test_an_exception_ends_the_run_with_its_message_open() -> None:
     # then the first is done, the second is named, and the third waits behind it
     rig.hands.conclude(ran, 1)
     assert (rig.out.sent, rig.counters.ok) == ([(1, 1)], 1)
-    assert rig.counters.current_fingerprint == cells.fingerprint(b"t/2", b"{}")
+    assert black_box.current_fingerprint(rig.words) == cells.fingerprint(b"t/2", b"{}")
     assert rig.counters.current_since_ns > 0
     second = rig.hands.open()
     assert (second.packet_id, [each.packet_id for each in rig.hands.waiting]) == (2, [3])
@@ -184,7 +240,6 @@ def test_what_a_killed_process_had_done_is_acknowledged_and_not_done_again() -> 
     rig = Rig(lambda n: None)
     rig.hands.take([packet(n) for n in (1, 2, 3)])
     rig.hands.batch.packets.pop()  # the third is not reached
-    rig.hands.batch.fingerprints.pop()
     rig.words[cells.RECEIVED] -= 1
     rig.hot.run(rig.hands.batch, FOREVER)
     # when the slot's next process gets them again
@@ -239,7 +294,7 @@ class Broker:
         words[cells.ACKNOWLEDGED] = words[cells.RECEIVED]
         self.hands = Deliveries(self, Receipts(words))
         bound = bind(self.handle, Template.parse("t/{n:int}"))
-        self.hot = self.hands.hot = HotPath(words, bound.call, False, "t/1", None)
+        self.hot = self.hands.hot = HotPath(words, bound, True, "t/1", None)
         self.link = 0
         self.connect(session_present)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.broker.handle import EmbeddedBroker
-from routemq_tui.worker import cells
+from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.spec import GivenUp, Resume, Seen, Stopped
 from tests.waiting import wait_until
 from tests.worker.harness import Project, Publisher, Worker
@@ -63,9 +63,9 @@ def test_the_message_that_killed_its_process_is_named(
     publisher.publish_many(4)
     assert worker.wait_exit() == code
     assert worker.counters.current_since_ns > 0
-    assert worker.counters.current_fingerprint == print_of(1)
+    assert black_box.current_fingerprint(worker.words) == print_of(1)
     # as the engine does it
-    cells.write_suspects(worker.words, {worker.counters.current_fingerprint: 3})
+    cells.write_suspects(worker.words, {black_box.current_fingerprint(worker.words): 3})
     worker.start()
     worker.wait_handled(4)
     assert here.calls() == ["0", "1", "2", "3"]
@@ -93,7 +93,7 @@ def test_of_several_async_handlers_the_one_that_ran_is_named(project: Make, publ
     publisher.publish_many(3)
     assert worker.wait_exit() == 7
     assert here.calls() == ["0", "1"]
-    assert worker.counters.current_fingerprint == print_of(1)
+    assert black_box.current_fingerprint(worker.words) == print_of(1)
 
 
 def test_a_route_that_stops_stops_at_a_poison_message_too(project: Make, publisher: Publisher) -> None:
@@ -127,14 +127,14 @@ def test_after_a_kill_in_the_window_what_was_in_hand_is_known_exactly(
     worker.kill()
     # then what is listed is exactly what comes again
     received = worker.counters.received
-    listed = cells.in_hand_fingerprints(worker.words)
+    listed = black_box.in_hand_fingerprints(worker.words)
     assert listed == tuple(print_of(number) for number in range(3, received))
     assert worker.counters.in_flight == len(listed)
     again = here.worker(paused=True, prefetch=len(listed), protocol=protocol)
     again.start()
     again.wait_until(lambda: again.counters.received >= len(listed), what="they come again")
     assert again.counters.duplicates >= len(listed)  # some may have been on their way
-    assert cells.in_hand_fingerprints(again.words)[: len(listed)] == listed
+    assert black_box.in_hand_fingerprints(again.words)[: len(listed)] == listed
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
@@ -158,16 +158,16 @@ def test_what_is_in_hand_stays_exact_across_a_new_connection(
     worker.wait_until(lambda: here.calls()[-1] == "4", what="the fifth begins")
     worker.wait_until(lambda: worker.counters.in_flight >= 4, what="the window is full")
     # then the fifth and those behind it are listed, each once
-    listed = cells.in_hand_fingerprints(worker.words)
+    listed = black_box.in_hand_fingerprints(worker.words)
     assert listed == tuple(print_of(number) for number in range(4, 4 + len(listed)))
     assert worker.counters.connects == 2
     worker.kill()
-    assert cells.in_hand_fingerprints(worker.words)[0] == print_of(4)
+    assert black_box.in_hand_fingerprints(worker.words)[0] == print_of(4)
     # and the next process begins with nothing in hand
     worker.spec = here.spec(port=proxy.port, paused=True, prefetch=4)
     worker.start()
     worker.wait_until(lambda: worker.counters.in_flight >= 4, what="they come again")
-    again = cells.in_hand_fingerprints(worker.words)
+    again = black_box.in_hand_fingerprints(worker.words)
     assert again == tuple(print_of(number) for number in range(4, 4 + len(again)))
 
 
@@ -195,7 +195,7 @@ def test_watched_messages_are_reported_when_they_come_and_when_they_end(
     worker.wait_until(lambda: worker.counters.received == 4, what="all have come")
     worker.kill()
     # as the engine does it
-    listed = cells.in_hand_fingerprints(worker.words)
+    listed = black_box.in_hand_fingerprints(worker.words)
     cells.write_watched(worker.words, listed)
     worker.start()
     worker.wait_handled(4)
@@ -287,8 +287,8 @@ def test_another_slot_sees_what_a_killed_one_had(embedded: Project) -> None:
     assert dies.process is not None
     assert dies.process.pid is not None
     # when it is killed, and the first of its messages is known to kill
-    cells.write_watched(other.words, cells.in_hand_fingerprints(dies.words))
-    cells.write_suspects(other.words, {dies.counters.current_fingerprint: 3})
+    cells.write_watched(other.words, black_box.in_hand_fingerprints(dies.words))
+    cells.write_suspects(other.words, {black_box.current_fingerprint(dies.words): 3})
     os.kill(dies.process.pid, signal.SIGKILL)
     wait_until(lambda: other.counters.received >= 3, what="the other slot gets them")
     other.send(Resume())

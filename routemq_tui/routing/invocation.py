@@ -1,0 +1,132 @@
+"""A handler's call, written out once as Python source and compiled: at run time it is one function call.
+
+Closures that are called for each argument cost more than all the rest of a message. This is how dataclasses
+make their `__init__`; the source is a dozen lines, and nothing of the user's text is in it but names of
+parameters, which Python has found to be identifiers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from routemq_tui.routing.handler import Handler
+from routemq_tui.routing.payload import DECODE_FAILURES, PayloadError
+
+Call = Callable[[Any], Any]
+"""Takes a message."""
+CallParts = Callable[[str, Mapping[str, Any], bytes], Any]
+"""Takes topic, parameters and payload."""
+
+
+class Source(Enum):
+    """Where an argument comes from."""
+
+    MESSAGE = auto()
+    PAYLOAD = auto()
+    PARAM = auto()
+    CLIENT = auto()
+    FIXED = auto()
+    """Always the same value."""
+    REST = auto()
+    """The parameters that nothing else takes, as a dict for `**`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    name: str
+    source: Source
+    convert: Callable[[Any], Any] | None = None
+    """Makes the value of what is found; raises one of DECODE_FAILURES."""
+    keyword: bool = False
+    fixed: Any = None
+    names: tuple[str, ...] = ()
+
+
+def write_calls(
+    function: Handler, arguments: list[Argument], refuse: Callable[[Any], None] | None
+) -> tuple[Call, CallParts | None]:
+    """The call by message, and the one by its parts when the handler needs no more than these.
+
+    Both raise PayloadError before the handler runs. `refuse` is given any result that is not None.
+    """
+    names: dict[str, Any] = {
+        "function": function,
+        "refuse": refuse,
+        "unfit": _unfit,
+        "FAILURES": DECODE_FAILURES,
+    }
+    body: list[str] = []
+    given = [_expression(index, argument, names, body) for index, argument in enumerate(arguments)]
+    body.append(f"    result = function({', '.join(given)})")
+    if refuse is not None:
+        body += ["    if result is not None:", "        refuse(result)"]
+    body.append("    return result")
+    by_message = "    text, params, payload = message.topic, message.params, message.payload"
+    source = ["def call(message):", by_message, *body]
+    whole = any(argument.source in (Source.MESSAGE, Source.CLIENT) for argument in arguments)
+    if not whole:
+        source += ["def call_parts(text, params, payload):", *body]
+    where = getattr(function, "__qualname__", type(function).__name__)
+    exec(compile("\n".join(source), f"<call of {where}>", "exec"), names)
+    return names["call"], names.get("call_parts")
+
+
+def _expression(index: int, argument: Argument, names: dict[str, Any], body: list[str]) -> str:
+    """What stands in the call for this argument; what is to be done before goes into `body`."""
+    match argument.source:
+        case Source.MESSAGE:
+            value = "message"
+        case Source.CLIENT:
+            value = "message.client"
+        case Source.FIXED:
+            names[f"fixed_{index}"] = argument.fixed
+            value = f"fixed_{index}"
+        case Source.REST:
+            pairs = ", ".join(f"{name!r}: params[{name!r}]" for name in argument.names)
+            return f"**{{{pairs}}}"
+        case Source.PAYLOAD | Source.PARAM:
+            found = "payload" if argument.source is Source.PAYLOAD else f"params[{argument.name!r}]"
+            value = found if argument.convert is None else _converted(index, argument, found, names, body)
+    if not argument.keyword:
+        return value
+    return f"{argument.name}={value}" if _usable(argument.name) else f"**{{{argument.name!r}: {value}}}"
+
+
+def _usable(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _converted(index: int, argument: Argument, found: str, names: dict[str, Any], body: list[str]) -> str:
+    names[f"convert_{index}"] = argument.convert
+    what = "the payload does not fit" if argument.source is Source.PAYLOAD else f"{argument.name} = "
+    names[f"what_{index}"] = what
+    value = f"value_{index}"
+    told = f"what_{index}" if argument.source is Source.PAYLOAD else f"what_{index} + repr({found})"
+    body += [
+        "    try:",
+        f"        {value} = convert_{index}({found})",
+        "    except FAILURES as error:",
+        f"        raise unfit(text, {told}, error) from error",
+    ]
+    return value
+
+
+def _unfit(topic: str, what: str, error: Exception) -> PayloadError:
+    return PayloadError(topic, what, str(error))
+
+
+def refuse_awaitable(where: str) -> Callable[[Any], None]:
+    """A sync handler that returns a coroutine has done nothing: an error, not a message lost in silence."""
+
+    def refuse(result: Any) -> None:
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(f"the handler returned something to await: write it as async def ({where})")
+
+    return refuse
