@@ -5,24 +5,35 @@ Widths are fixed, so that no number moves a column; the name takes what is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.cells import cell_len, set_cell_size
-
-from routemq_tui.engine.snapshot import EngineState
-from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.fitting import clip, place
+from routemq_tui.tui.row_cells import (
+    TREND_SECONDS,
+    TREND_WIDTH,
+    count,
+    cpu_cell,
+    error_cell,
+    flight_cell,
+    memory_cell,
+    name_cell,
+    or_least,
+    p95_cell,
+    rate_cell,
+    reason_of,
+    restart_cell,
+    severity,
+    share,
+    share_cell,
+    state_cell,
+    trend_cell,
+)
 from routemq_tui.tui.rows import Row
-from routemq_tui.tui.tones import OFFLINE, WORKER_FACES, Fragment, Tone, error_tone
-from routemq_tui.units import format_bytes, format_count, format_percent, format_rate, format_seconds
+from routemq_tui.tui.tones import Fragment, Tone
 
 NAME_MINIMUM = 16
-SILENT = frozenset({WorkerState.STOPPED, WorkerState.BACKOFF, WorkerState.FAILED})
-"""States in which a worker has no figures of now: its row says why instead."""
-
-HELD_UP = frozenset({WorkerState.PAUSED, WorkerState.KILLED, WorkerState.STARTING, WorkerState.RUNNING})
-"""States in which a reason, when there is one, says more than figures: a message held, no heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,119 +46,120 @@ class Column:
     align: Literal["left", "right"] = "right"
     priority: int = 0
     """The greatest go first when there is no room."""
+    value: Callable[[Row], float | str] = lambda row: row.key.label
+    """What rows are sorted by; of one kind for all rows."""
+    meaning: str = ""
+    """A few words, for whoever chooses columns."""
 
 
-def clip(text: str, width: int) -> str:
-    """The text in at most `width` cells, with an ellipsis where it was cut."""
-    if cell_len(text) <= width:
-        return text
-    return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
-
-
-def place(text: str, width: int, align: Literal["left", "right"]) -> str:
-    """The text in exactly `width` cells."""
-    text = clip(text, width)
-    gap = " " * (width - cell_len(text))
-    return gap + text if align == "right" else text + gap
-
-
-def name_cell(row: Row, width: int) -> Fragment:
-    """The name, indented by depth; a worker's slot is never cut off."""
-    if row.route is None:
-        return Fragment(clip("all routes", width), Tone.TITLE)
-    if row.worker is None:
-        return Fragment(clip(f"{'▸' if row.folded else '▾'} {row.route.name}", width), Tone.STRONG)
-    slot = f"/{row.worker.slot}"
-    return Fragment("  " + clip(row.route.name, width - 2 - len(slot)) + slot, Tone.TEXT)
-
-
-def state_cell(row: Row) -> Fragment:
-    if row.worker is not None:
-        face = WORKER_FACES[row.worker.state]
-        if row.worker.state is WorkerState.RUNNING and not row.worker.connected:
-            face = OFFLINE
-        return Fragment(face.text, face.tone)
-    if row.route is not None and row.route.paused:
-        return Fragment(WORKER_FACES[WorkerState.PAUSED].text, Tone.WARN)
-    level = row.route or row.snapshot
-    count = f"{level.running}/{level.desired} up"
-    if row.route is not None and row.route.reason:
-        return Fragment(f"! {count}", Tone.BAD)
-    if level.desired == 0:
-        return Fragment(f"○ {count}", Tone.MUTED)
-    if level.running == 0:
-        return Fragment(f"✗ {count}", Tone.BAD)
-    if level.running < level.desired:
-        return Fragment(f"◐ {count}", Tone.WARN)
-    return Fragment(f"● {count}", Tone.OK)
-
-
-def _count(value: float, tone: Tone = Tone.TEXT) -> Fragment:
-    return Fragment(format_count(value), tone if value else Tone.MUTED)
-
-
-def _rate_cell(row: Row) -> Fragment:
-    return Fragment(format_rate(row.metrics.rate), Tone.STRONG if row.metrics.rate else Tone.MUTED)
-
-
-def _share_cell(row: Row) -> Fragment:
-    if row.worker is not None:
-        return Fragment(format_percent(row.worker.share))
-    total = row.snapshot.metrics.rate
-    if row.route is None or not total:
-        return Fragment("", Tone.MUTED)
-    return Fragment(format_percent(row.metrics.rate / total), Tone.MUTED)
-
-
-def _error_cell(row: Row) -> Fragment:
-    return Fragment(format_percent(row.metrics.error_rate), error_tone(row.metrics.error_rate))
-
-
-def _p95_cell(row: Row) -> Fragment:
-    return Fragment(format_seconds(row.metrics.p95), Tone.MUTED if row.metrics.p95 is None else Tone.TEXT)
-
-
-def _cpu_cell(row: Row) -> Fragment:
-    percent = row.metrics.cpu_percent
-    if percent is None:
-        return Fragment("-", Tone.MUTED)
-    return Fragment(f"{percent:.0f}%", Tone.WARN if row.worker is not None and percent >= 90 else Tone.TEXT)
-
-
-def _memory_cell(row: Row) -> Fragment:
-    return Fragment(
-        format_bytes(row.metrics.rss_bytes), Tone.MUTED if row.metrics.rss_bytes is None else Tone.TEXT
+def _counted(
+    id: str, label: str, width: int, priority: int, of: Callable[[Row], int], tone: Tone, meaning: str
+) -> Column:
+    return Column(
+        id,
+        label,
+        width,
+        lambda row: count(of(row), tone),
+        priority=priority,
+        value=lambda row: float(of(row)),
+        meaning=meaning,
     )
-
-
-def _flight_cell(row: Row) -> Fragment:
-    held, window = row.metrics.in_flight, row.window
-    if not window:
-        return _count(held)
-    return Fragment(f"{held}/{window}", Tone.WARN if held >= window else Tone.TEXT if held else Tone.MUTED)
-
-
-def _restart_cell(row: Row) -> Fragment:
-    return _count(row.restarts, Tone.WARN)
 
 
 COLUMNS: tuple[Column, ...] = (
     Column("name", "route / worker", 0, lambda row: Fragment(row.key.label), "left"),
-    Column("state", "state", 10, state_cell, "left"),
-    Column("rate", "msg/s", 5, _rate_cell, priority=1),
-    Column("share", "share", 5, _share_cell, priority=6),
-    Column("errors", "err", 5, _error_cell, priority=2),
-    Column("p95", "p95", 6, _p95_cell, priority=3),
-    Column("cpu", "cpu", 5, _cpu_cell, priority=4),
-    Column("memory", "mem", 5, _memory_cell, priority=5),
-    Column("restarts", "rst", 4, _restart_cell, priority=7),
-    Column("flight", "flight", 7, _flight_cell, priority=8),
-    Column("dead", "dead", 5, lambda row: _count(row.metrics.dead_lettered, Tone.BAD), priority=9),
-    Column("retried", "retry", 5, lambda row: _count(row.metrics.retried, Tone.WARN), priority=10),
-    Column("ok", "ok", 6, lambda row: _count(row.metrics.ok), priority=11),
-    Column("failed", "failed", 6, lambda row: _count(row.metrics.failed, Tone.WARN), priority=12),
-    Column("total", "total", 6, lambda row: _count(row.metrics.received), priority=13),
+    Column("state", "state", 10, state_cell, "left", value=severity, meaning="what it does now"),
+    Column(
+        "rate",
+        "msg/s",
+        5,
+        rate_cell,
+        priority=1,
+        value=lambda row: row.metrics.rate,
+        meaning="messages finished a second",
+    ),
+    Column(
+        "trend",
+        "trend",
+        TREND_WIDTH,
+        trend_cell,
+        "left",
+        priority=9,
+        value=lambda row: row.metrics.rate,
+        meaning=f"msg/s of the last {TREND_SECONDS} s",
+    ),
+    Column(
+        "share",
+        "share",
+        5,
+        share_cell,
+        priority=6,
+        value=share,
+        meaning="part of the route; ▲ ▼ far from a fair part",
+    ),
+    Column(
+        "errors",
+        "err",
+        5,
+        error_cell,
+        priority=2,
+        value=lambda row: or_least(row.metrics.error_rate),
+        meaning="failed of finished",
+    ),
+    Column(
+        "p95",
+        "p95",
+        6,
+        p95_cell,
+        priority=3,
+        value=lambda row: or_least(row.metrics.p95),
+        meaning="95 of 100 handler calls are quicker",
+    ),
+    Column(
+        "cpu",
+        "cpu",
+        5,
+        cpu_cell,
+        priority=4,
+        value=lambda row: or_least(row.metrics.cpu_percent),
+        meaning="100 % is one core",
+    ),
+    Column(
+        "memory",
+        "mem",
+        5,
+        memory_cell,
+        priority=5,
+        value=lambda row: or_least(row.metrics.rss_bytes),
+        meaning="resident memory",
+    ),
+    Column(
+        "restarts",
+        "rst",
+        4,
+        restart_cell,
+        priority=7,
+        value=lambda row: float(row.restarts),
+        meaning="times started again",
+    ),
+    Column(
+        "flight",
+        "flight",
+        7,
+        flight_cell,
+        priority=8,
+        value=lambda row: float(row.metrics.in_flight),
+        meaning="received, not acknowledged; of the window",
+    ),
+    _counted("dead", "dead", 5, 10, lambda row: row.metrics.dead_lettered, Tone.BAD, "dead letters"),
+    _counted("retried", "retry", 5, 11, lambda row: row.metrics.retried, Tone.WARN, "further attempts"),
+    _counted("ok", "ok", 6, 12, lambda row: row.metrics.ok, Tone.TEXT, "messages handled"),
+    _counted("failed", "failed", 6, 13, lambda row: row.metrics.failed, Tone.WARN, "messages given up"),
+    _counted("total", "total", 6, 14, lambda row: row.metrics.received, Tone.TEXT, "messages received"),
 )
+COLUMN_BY_ID = {column.id: column for column in COLUMNS}
+ALWAYS = ("name", "state")
+"""Columns that cannot be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +171,40 @@ class Layout:
     width: int
 
     @classmethod
-    def of(cls, width: int, columns: tuple[Column, ...] = COLUMNS) -> Layout:
-        """Drop columns until the name has its minimum; the rest of the width is the name's."""
+    def of(cls, width: int, hidden: Collection[str] = ()) -> Layout:
+        """All columns but the hidden ones; drop some until the name has its minimum, which gets the rest."""
         gap = 2 if width >= 100 else 1
-        kept = list(columns)
+        kept = [column for column in COLUMNS if column.id not in hidden or column.id in ALWAYS]
         while len(kept) > 2 and _name_width(kept, gap, width) < NAME_MINIMUM:
             kept.remove(max(kept, key=lambda column: column.priority))
         name = max(1, _name_width(kept, gap, width))
         return cls(tuple((column, column.width or name) for column in kept), gap, width)
 
-    def heading(self) -> str:
-        cells = (place(column.label, width, column.align) for column, width in self.columns)
-        return " " + (" " * self.gap).join(cells)
+    def heading(self, sorted_by: str = "", arrow: str = "", wanted: str = "") -> list[Fragment]:
+        """The names of the columns; that of the one sorted by has an arrow, the first tells a filter."""
+        fragments = [Fragment(" ")]
+        for index, (column, width) in enumerate(self.columns):
+            label, tone = column.label, Tone.MUTED
+            if column.id == "name" and wanted:
+                label, tone = f"only: {wanted}", Tone.ACCENT
+            gap = self.gap if index else 0
+            if column.id == sorted_by:
+                tone = Tone.ACCENT
+                if column.align == "left":
+                    label += arrow
+                else:  # the arrow stands in the gap, where there is always room for it
+                    label, gap, width = arrow + label, gap - 1, width + 1
+            fragments += (Fragment(" " * gap), Fragment(place(label, width, column.align), tone))
+        return fragments
+
+    def column_at(self, x: int) -> Column | None:
+        """The column whose heading is at a cell."""
+        left = 1
+        for column, width in self.columns:
+            if left <= x < left + width + self.gap:
+                return column
+            left += width + self.gap
+        return None
 
     def cells(self, row: Row) -> list[Fragment]:
         """The fragments of a row, one cell of margin before them."""
@@ -188,24 +222,6 @@ class Layout:
             fragments.append(Fragment(place(cell.text, width, column.align), cell.tone))
             used += width
         return fragments
-
-
-def reason_of(row: Row) -> Fragment | None:
-    """Why a row does nothing and which key changes that; None for one whose figures say more."""
-    worker = row.worker
-    if worker is None:
-        held = row.route is not None and row.folded and row.route.reason
-        return Fragment(held, Tone.BAD) if held else None
-    if worker.state not in SILENT:
-        held_up = worker.state in HELD_UP and worker.reason
-        return Fragment(worker.reason, Tone.BAD) if held_up else None
-    reason = worker.reason or worker.last_error or worker.last_exit or ""
-    if worker.state is WorkerState.BACKOFF:
-        wait = "" if worker.retry_in is None else f"retry in {worker.retry_in:.0f}s"
-        return Fragment(" · ".join(part for part in (wait, reason) if part), Tone.WARN)
-    tone = Tone.BAD if worker.state is WorkerState.FAILED else Tone.MUTED
-    hint = "[s] starts it" if row.snapshot.state is EngineState.RUNNING else ""
-    return Fragment(" · ".join(part for part in (hint, reason) if part), tone)
 
 
 def _name_width(columns: list[Column], gap: int, width: int) -> int:

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 
 class Group(StrEnum):
     MOVE = "Move"
+    TABLE = "Table"
     SCALE = "Scale"
     WORKERS = "Workers"
     LOGS = "Logs"
@@ -115,6 +116,36 @@ KEYS: tuple[Key, ...] = (
     Key("pane.logs", "3", "3", "pane('logs')", "Logs", "To the logs of the selection", Group.MOVE),
     Key("open", "enter", "Enter", "open", "Open", "Fold a route, open the detail of a worker", Group.MOVE, 8),
     Key("fold", "space", "Space", "fold", "Fold", "Fold or unfold the route", Group.MOVE),
+    Key(
+        "sort.next",
+        "greater_than_sign",
+        ">",
+        "sort_next(1)",
+        "Sort",
+        "Sort by the next column",
+        Group.TABLE,
+    ),
+    Key(
+        "sort.previous",
+        "less_than_sign",
+        "<",
+        "sort_next(-1)",
+        "Sort back",
+        "Sort by the column before",
+        Group.TABLE,
+    ),
+    Key("sort.reverse", "o", "o", "sort_reverse", "Reverse", "Turn the order of the sorting", Group.TABLE),
+    Key(
+        "find",
+        "F",
+        "F",
+        "find_routes",
+        "Find",
+        "Only routes with a text in their name or topic",
+        Group.TABLE,
+        25,
+    ),
+    Key("columns", "C", "C", "columns", "Columns", "Choose the columns of the table", Group.TABLE),
     Key("zoom", "z", "z", "zoom", "Zoom", "The focused pane alone, and back", Group.MOVE, 9),
     Key(
         "back",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
-from routemq_tui.tui.columns import clip, place
+from routemq_tui.tui.fitting import clip, place
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.tones import Face, Fragment, Tone
 from routemq_tui.units import format_age, format_seconds

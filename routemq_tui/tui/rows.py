@@ -62,21 +62,6 @@ class Row:
         return self.route.log_sources() if self.worker is None else frozenset((self.worker.name,))
 
 
-def visible_rows(snapshot: Snapshot, folded: frozenset[str] = frozenset()) -> list[Row]:
-    """All rows in their order; none when there is no route."""
-    if not snapshot.routes:
-        return []
-    rows = [Row(EVERYTHING, snapshot)]
-    for route in snapshot.routes:
-        is_folded = route.name in folded
-        rows.append(Row(RowKey(route.name), snapshot, route, folded=is_folded))
-        if not is_folded:
-            rows.extend(
-                Row(RowKey(route.name, worker.slot), snapshot, route, worker) for worker in route.workers
-            )
-    return rows
-
-
 def place_of(rows: list[Row], key: RowKey, near: int = 0) -> int:
     """Where the key is now; its route when the worker is gone, else the place nearest to where it was."""
     places = {row.key: index for index, row in enumerate(rows)}

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
-from routemq_tui.tui.columns import Layout, reason_of
+from routemq_tui.tui.columns import Layout
 from routemq_tui.tui.ledgers import ENTRIES, OUTCOME_FACES, entry_lines, headline, ledgers_of
-from routemq_tui.tui.rows import RowKey, visible_rows
+from routemq_tui.tui.row_cells import reason_of
+from routemq_tui.tui.row_order import RowOrder
+from routemq_tui.tui.rows import RowKey
 from routemq_tui.tui.tones import Tone
 from routemq_tui.tui.widgets.detail import detail_lines
 from routemq_tui.tui.widgets.header import figures_line
@@ -65,7 +67,7 @@ def test_every_outcome_has_a_symbol_and_a_word() -> None:
 
 
 def test_a_row_has_its_own_ledgers_newest_first() -> None:
-    rows = {row.key: row for row in visible_rows(after_kills())}
+    rows = {row.key: row for row in RowOrder().rows(after_kills())}
     workers = lambda key: [each.worker for each in ledgers_of(rows[key])]  # noqa: E731
     assert workers(RowKey("temperature")) == ["temperature/1", "temperature/2", "temperature/3"]
     assert workers(RowKey("temperature", 2)) == ["temperature/2"]
@@ -88,7 +90,7 @@ def test_very_many_entries_are_cut_with_their_number() -> None:
 
 @pytest.mark.parametrize("width", [28, 38, 60, 78, 118])
 def test_no_line_is_wider_than_the_pane(width: int) -> None:
-    for row in visible_rows(after_kills()):
+    for row in RowOrder().rows(after_kills()):
         assert max(map(length, detail_lines(row, width))) <= width
 
 
@@ -118,7 +120,7 @@ async def test_a_worker_that_holds_a_message_says_why(sit: Sit) -> None:
 
 
 def test_a_worker_paused_by_hand_keeps_its_figures() -> None:
-    row = next(row for row in visible_rows(after_kills()) if row.key == RowKey("jobs", 2))
+    row = next(row for row in RowOrder().rows(after_kills()) if row.key == RowKey("jobs", 2))
     assert row.worker is not None
     assert reason_of(row) is not None
     assert reason_of(replace(row, worker=replace(row.worker, reason=""))) is None
@@ -133,7 +135,7 @@ def test_the_header_shows_dead_letters_when_there_are_any(width: int) -> None:
 
 
 def test_retried_and_dead_letters_are_counted() -> None:
-    row = next(row for row in visible_rows(after_kills()) if row.key == RowKey("temperature"))
+    row = next(row for row in RowOrder().rows(after_kills()) if row.key == RowKey("temperature"))
     cells = "".join(text for text, _ in Layout.of(140).cells(row))
     assert " 12 " in cells
     assert " 21 " in cells

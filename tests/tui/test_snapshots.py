@@ -69,6 +69,16 @@ def test_help(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_columns_chooser(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(screen(busy()), terminal_size=size, run_before=keys("C", "down", "space"))
+
+
+def test_sorted_and_only_some_routes(snap_compare: Compare) -> None:
+    pressed = keys(">", ">", "F", *"er", "enter")
+    assert snap_compare(screen(busy()), terminal_size=LARGE, run_before=pressed)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_palette(snap_compare: Compare, size: tuple[int, int]) -> None:
     async def open_palette(pilot: Pilot[int]) -> None:
         await keys("ctrl+p")(pilot)

@@ -10,11 +10,13 @@ from textual import events
 from routemq_tui.engine.snapshot import Metrics
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.columns import COLUMNS, Layout
-from routemq_tui.tui.rows import RowKey, place_of, visible_rows
+from routemq_tui.tui.row_cells import share_cell
+from routemq_tui.tui.row_order import RowOrder
+from routemq_tui.tui.rows import RowKey, place_of
 from routemq_tui.tui.widgets.header import figures_line, identity_line
 from routemq_tui.tui.widgets.lines import length
 from tests.fakes.snapshots import all_failed, broker_down, busy, route, snapshot, worker
-from tests.tui.conftest import Sit
+from tests.tui.conftest import Seat, Sit
 
 
 def many(count: int) -> object:
@@ -108,7 +110,7 @@ async def test_columns_do_not_move_with_their_numbers(sit: Sit) -> None:
 @pytest.mark.parametrize("width", range(60, 240, 7))
 def test_rows_are_never_wider_than_the_table(width: int) -> None:
     layout = Layout.of(width)
-    for row in [*visible_rows(busy()), *visible_rows(all_failed())]:
+    for row in [*RowOrder().rows(busy()), *RowOrder().rows(all_failed())]:
         assert length(layout.cells(row)) <= width
     assert layout.columns[0][1] >= 14
 
@@ -204,7 +206,7 @@ async def test_too_small_a_terminal_is_told_so(sit: Sit) -> None:
 
 
 def test_place_of_falls_back_to_the_route() -> None:
-    rows = visible_rows(busy(), frozenset({"temperature"}))
+    rows = RowOrder().rows(busy(), frozenset({"temperature"}))
     assert rows[place_of(rows, RowKey("temperature", 2))].key == RowKey("temperature")
     assert place_of([], RowKey("temperature"), 5) == 0
 
@@ -215,3 +217,80 @@ def test_every_state_has_a_symbol_and_a_word() -> None:
     assert set(WORKER_FACES) == set(WorkerState)
     symbols = [face.symbol for face in WORKER_FACES.values()]
     assert len(set(symbols)) == len(symbols)
+
+
+def names(seat: Seat) -> list[str]:
+    return [row.key.label for row in seat.main.table.rows]
+
+
+async def test_rows_are_sorted_by_a_column_and_stay_put_between(sit: Sit) -> None:
+    async with sit(size=(200, 50)) as seat:
+        configured = names(seat)
+        # when it is sorted by the next column but one: the rate
+        await seat.press(">", ">")
+        assert "▼msg/s" in seat.text("#routes-heading")
+        rates = [row.metrics.rate for row in seat.main.table.rows if row.worker is None][1:]
+        assert rates == sorted(rates, reverse=True)
+        workers = [row.metrics.rate for row in seat.main.table.rows if row.key.route == "temperature"][1:]
+        assert workers == sorted(workers, reverse=True)
+        # then other figures a moment later move no row, and later they do
+        order = names(seat)
+        quiet = tuple(replace(each, metrics=replace(each.metrics, rate=0.0)) for each in busy().routes[:1])
+        seat.engine.show(routes=(*quiet, *busy().routes[1:]))
+        await seat.tick()
+        assert names(seat) == order
+        seat.engine.show(time=busy().time + 3)
+        await seat.tick()
+        assert names(seat) != order
+        # and the other way round, and as configured again
+        await seat.press("o")
+        assert "▲msg/s" in seat.text("#routes-heading")
+        await seat.press("<", "<")
+        assert names(seat) == configured
+
+
+async def test_a_click_on_a_heading_sorts_by_it(sit: Sit) -> None:
+    async with sit(size=(200, 50)) as seat:
+        at = seat.text("#routes-heading").index("p95")
+        await seat.pilot.click("#routes-heading", offset=(at, 0))
+        assert "▼p95" in seat.text("#routes-heading")
+        await seat.pilot.click("#routes-heading", offset=(at, 0))
+        assert "▲p95" in seat.text("#routes-heading")
+
+
+async def test_only_routes_that_are_looked_for_are_shown(sit: Sit) -> None:
+    async with sit(size=(120, 36)) as seat:
+        await seat.press("F", *"TEMP", "enter")
+        assert {row.key.route for row in seat.main.table.rows} == {"", "temperature"}
+        assert "only: temp" in seat.text("#routes-heading")
+        await seat.press("escape")
+        assert len({row.key.route for row in seat.main.table.rows}) == len(busy().routes) + 1
+
+
+async def test_columns_are_chosen_from_a_list(sit: Sit) -> None:
+    async with sit(size=(200, 50)) as seat:
+        assert "msg/s" in seat.text("#routes-heading")
+        await seat.press("C", "space", "down", "space", "escape")
+        heading = seat.text("#routes-heading")
+        assert "msg/s" not in heading
+        assert "trend" not in heading
+        assert "p95" in heading
+        await seat.press("C", "a", "escape")
+        assert "msg/s" in seat.text("#routes-heading")
+
+
+def test_a_member_far_from_its_fair_part_is_marked() -> None:
+    # given three workers of which one takes nearly all
+    route = busy().routes[0]
+    workers = tuple(
+        replace(each, state=WorkerState.RUNNING, connected=True, uptime=60.0, share=share)
+        for each, share in zip(route.workers[:3], (0.9, 0.06, 0.04), strict=True)
+    )
+    shown = replace(busy(), routes=(replace(route, workers=workers, metrics=Metrics(rate=100.0)),))
+    cells = [share_cell(row).text for row in RowOrder().rows(shown)[2:]]
+    assert cells == ["▲90%", "▼6.0%", "▼4.0%"]
+    # then not when it has only begun, or when chance rules
+    young = replace(shown.routes[0], workers=(replace(workers[0], uptime=1.0), *workers[1:]))
+    assert share_cell(RowOrder().rows(replace(shown, routes=(young,)))[2]).text == "90%"
+    slow = replace(shown.routes[0], metrics=Metrics(rate=3.0))
+    assert share_cell(RowOrder().rows(replace(shown, routes=(slow,)))[2]).text == "90%"

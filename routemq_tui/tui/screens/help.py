@@ -11,20 +11,14 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from routemq_tui.tui.columns import clip
+from routemq_tui.tui.columns import COLUMNS
+from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.keys import KEYS, Group, Key
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, ScrolledLines, beside
 
 KEY_WIDTH = 8
 COLUMN = 57
-LEGEND = (
-    ("rst", "restarts of the worker"),
-    ("flight", "messages in flight, of the window for them"),
-    ("dead", "messages given up: dead letters"),
-    ("retry", "runs again after an error"),
-    ("share", "part of the route; of all, for a route"),
-)
 
 
 class Help(ModalScreen[None]):
@@ -60,9 +54,10 @@ def help_lines(width: int, refusal: Callable[[Key], str], display: Callable[[Key
     blocks = [_block(group, refusal, display) for group in Group] + [_legend()]
     if width < 2 * COLUMN:
         return [line for block in blocks for line in [*_cut(block, width), []]]
-    left, right = blocks[:1] + blocks[4:], blocks[1:4]
     half = width // 2
-    sides = [[line for block in side for line in [*_cut(block, half), []]] for side in (left, right)]
+    sides: tuple[list[Line], list[Line]] = ([], [])
+    for block in blocks:
+        min(sides, key=len).extend([*_cut(block, half), []])
     rows = max(len(side) for side in sides)
     return [beside(sides[0][row : row + 1], sides[1][row : row + 1], half, width) for row in range(rows)]
 
@@ -85,7 +80,11 @@ def _legend() -> list[Line]:
     heading: Line = [Fragment(" Columns", Tone.TITLE)]
     return [
         heading,
-        *([Fragment(f"  {word:<{KEY_WIDTH}}", Tone.ACCENT), Fragment(text)] for word, text in LEGEND),
+        *(
+            [Fragment(f"  {column.label:<{KEY_WIDTH}}", Tone.ACCENT), Fragment(column.meaning)]
+            for column in COLUMNS
+            if column.meaning
+        ),
     ]
 
 

@@ -25,7 +25,9 @@ from routemq_tui.tui.keys import KEY_BY_ID, KEYS, Group, Key, bindings
 from routemq_tui.tui.log_buffer import LogFilter
 from routemq_tui.tui.notices import Severity, Toast, Toasts
 from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact, unanswered_loss
-from routemq_tui.tui.rows import Row, RowKey, visible_rows
+from routemq_tui.tui.row_order import RowOrder
+from routemq_tui.tui.rows import Row, RowKey
+from routemq_tui.tui.screens.columns_chooser import ColumnsChooser
 from routemq_tui.tui.screens.confirm import Confirm
 from routemq_tui.tui.screens.help import Help
 from routemq_tui.tui.screens.log_desk import LogDesk
@@ -278,6 +280,31 @@ class MainScreen(Screen[None]):
     def _on_opened(self) -> None:
         self.action_open()
 
+    # The table's order, columns and routes
+
+    def action_sort_next(self, step: int) -> None:
+        self.table.sort_by_next(step)
+
+    def action_sort_reverse(self) -> None:
+        self.table.sort_by(self.table.order.sort.column or "name")
+
+    @on(TableHeading.Clicked)
+    def _on_heading(self, event: TableHeading.Clicked) -> None:
+        self.table.sort_by(event.column)
+
+    @on(RouteTable.Rearranged)
+    def _show_heading(self) -> None:
+        table = self.table
+        self.query_one(TableHeading).show_columns(table.hidden, table.order.sort, table.order.wanted)
+
+    def action_find_routes(self) -> None:
+        hint = "text in name, topic or handler · Enter shows only these · empty shows all"
+        prompt = Prompt("Routes:", hint, lambda text: "", self.table.order.wanted)
+        self.app.push_screen(prompt, lambda text: None if text is None else self.table.show_only(text))
+
+    def action_columns(self) -> None:
+        self.app.push_screen(ColumnsChooser(self.table.hidden, self.table.hide_columns))
+
     def action_fold(self) -> None:
         self.table.toggle_fold()
 
@@ -301,6 +328,8 @@ class MainScreen(Screen[None]):
             self._focus(was if self._is_shown(was) else "routes")
         elif self._pane_of_focus() != "routes":
             self._focus("routes")
+        elif self.table.order.wanted:
+            self.table.show_only("")
         elif self.logs.filter.text:
             self.logs.set_filter(LogFilter().with_level(self.logs.filter.level))
 
@@ -309,7 +338,7 @@ class MainScreen(Screen[None]):
         self._focus("routes")
 
     def all_rows(self) -> list[Row]:
-        return visible_rows(self.snapshot) if self.snapshot is not None else []
+        return RowOrder().rows(self.snapshot) if self.snapshot is not None else []
 
     def _zoom(self, name: str) -> None:
         self._zoomed = name

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from routemq_tui.engine.snapshot import Mark, Metrics, RouteSnapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
-from routemq_tui.tui.columns import SILENT, reason_of, state_cell
 from routemq_tui.tui.ledgers import entry_lines, headline, ledgers_of
+from routemq_tui.tui.row_cells import SILENT, reason_of, state_cell
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.sparkline import fit, mark_line, sparkline
 from routemq_tui.tui.tones import Fragment, Tone, error_tone

@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from routemq_tui.tui.columns import clip
+from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.tones import Fragment, Tone
 
 TONE_CLASSES = frozenset(f"tone--{tone}" for tone in Tone)

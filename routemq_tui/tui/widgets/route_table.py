@@ -14,8 +14,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from routemq_tui.engine.snapshot import Snapshot
-from routemq_tui.tui.columns import Layout
-from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, place_of, visible_rows
+from routemq_tui.tui.columns import ALWAYS, COLUMN_BY_ID, Layout
+from routemq_tui.tui.row_order import CONFIGURED, RowOrder, Sort
+from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, place_of
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, Line, Lines, paint, visible_width
 
@@ -40,9 +41,32 @@ EMPTY: tuple[Line, ...] = (
 class TableHeading(Lines):
     """The names of the columns; lies above the body and shows which pane has the focus."""
 
+    class Clicked(Message):
+        """On the name of a column."""
+
+        def __init__(self, column: str) -> None:
+            super().__init__()
+            self.column = column
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._hidden: frozenset[str] = frozenset()
+
     def on_mount(self) -> None:
+        self.show_columns(self._hidden, Sort(), "")
+
+    def show_columns(self, hidden: frozenset[str], sort: Sort, wanted: str) -> None:
+        self._hidden = hidden
+        self.show(lambda width: [self._layout(width).heading(sort.column, sort.arrow, wanted)])
+
+    def on_click(self, event: events.Click) -> None:
+        column = self._layout(self.size.width).column_at(event.x)
+        if column is not None:
+            self.post_message(self.Clicked(column.id))
+
+    def _layout(self, width: int) -> Layout:
         # The body has one cell less: its scroll bar.
-        self.show(lambda width: [[Fragment(Layout.of(width - 1).heading(), Tone.MUTED)]])
+        return Layout.of(width - 1, self._hidden)
 
 
 class RouteTable(ScrollView, inherit_bindings=False):
@@ -57,6 +81,9 @@ class RouteTable(ScrollView, inherit_bindings=False):
             super().__init__()
             self.row = row
 
+    class Rearranged(Message):
+        """Other columns, another order or other routes."""
+
     class Opened(Message):
         """A row was clicked twice."""
 
@@ -66,6 +93,9 @@ class RouteTable(ScrollView, inherit_bindings=False):
         self.rows: list[Row] = []
         self.selected = EVERYTHING
         self.folded: frozenset[str] = frozenset()
+        self.order = RowOrder()
+        self.hidden: frozenset[str] = frozenset()
+        """Columns that were left out by choice."""
         self._snapshot: Snapshot | None = None
         self._cursor = 0
         self._hover = -1
@@ -115,6 +145,36 @@ class RouteTable(ScrollView, inherit_bindings=False):
         self.folded = frozenset() if names <= self.folded else names
         self.select(key)
 
+    def sort_by(self, column: str) -> None:
+        """By a column, the other way round when it is that one already; by name: as configured."""
+        now = self.order.sort
+        if column == "name":
+            column = CONFIGURED
+        self.order.sort = Sort(column, column == now.column and not now.ascending)
+        self._rearranged()
+
+    def sort_by_next(self, step: int) -> None:
+        """By the column to the right or left of the one it is by now."""
+        shown = [column.id for column, _ in Layout.of(visible_width(self), self.hidden).columns]
+        here = shown.index(self.order.sort.column) if self.order.sort.column in shown else 0
+        column = shown[(here + step) % len(shown)]
+        self.order.sort = Sort(CONFIGURED if column == "name" else column)
+        self._rearranged()
+
+    def show_only(self, wanted: str) -> None:
+        """Only routes with this text in their name, topic or handler."""
+        self.order.wanted = wanted
+        self._rearranged()
+
+    def hide_columns(self, hidden: frozenset[str]) -> None:
+        self.hidden = hidden & COLUMN_BY_ID.keys() - set(ALWAYS)
+        self._rearranged()
+
+    def _rearranged(self) -> None:
+        self.post_message(self.Rearranged())
+        self._rebuild()
+        self._keep_in_sight()
+
     def _fold_by_arrow(self, motion: str) -> None:
         key = self.selected
         if motion == "left" and key.slot is not None:
@@ -125,7 +185,7 @@ class RouteTable(ScrollView, inherit_bindings=False):
     def _rebuild(self) -> None:
         if self._snapshot is None:
             return
-        self.rows = visible_rows(self._snapshot, self.folded)
+        self.rows = self.order.rows(self._snapshot, self.folded)
         moved = self._cursor
         self._cursor = place_of(self.rows, self.selected, self._cursor)
         self.selected = self.rows[self._cursor].key if self.rows else EVERYTHING
@@ -157,7 +217,7 @@ class RouteTable(ScrollView, inherit_bindings=False):
             return paint(self.inks, empty, width)
         if index >= len(self.rows):
             return paint(self.inks, (), width)
-        cells = Layout.of(width).cells(self.rows[index])
+        cells = Layout.of(width, self.hidden).cells(self.rows[index])
         if index != y + self.scroll_offset.y:
             cells[0] = Fragment("▴" if y == 0 else "▾", Tone.ACCENT)
         return paint(self.inks, cells, width, self._ground(index))
