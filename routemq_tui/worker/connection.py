@@ -170,7 +170,11 @@ class Connection:
 
     def _on_readable(self) -> None:
         if self._socket is not None:
-            self._read_chunk(self._socket)
+            self._receiver.read_begins()
+            try:
+                self._read_chunk(self._socket)
+            finally:
+                self._receiver.read_ended()
 
     def _read_chunk(self, socket: MqttSocket) -> bool:
         """Read once; False when there was nothing."""

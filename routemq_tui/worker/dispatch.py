@@ -68,6 +68,12 @@ class Dispatcher:
         self._suspects = Suspects(words)
         self._reported_at = 0.0
         self._several = spec.concurrency > 1 and bound.is_async
+        self._at_once = not bound.is_async
+        self._reading = False
+        self._came = False
+        self._idle = False
+        """`consume` waits for something to do."""
+        self._opened: tuple[Delivery, Ran] | None = None
         self._wake = asyncio.Event()
         self._not_paused = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,7 +84,38 @@ class Dispatcher:
 
     def wake(self) -> None:
         """There is something to do."""
-        self._wake.set()
+        if self._reading:
+            self._came = True
+        else:
+            self._wake.set()
+
+    def read_begins(self) -> None:
+        """A reader callback begins: what comes in it is handled at its end, if that can be done at once.
+
+        Messages often come one or a few at a time, and then a wake-up is what they cost: so there is no turn
+        of the loop in between. Async handlers need their task, and wait for it.
+        """
+        self._reading = self._at_once and self._idle
+        self._came = False
+
+    def read_ended(self) -> None:
+        self._reading = False
+        if self._came:
+            self._handle_at_once()
+
+    def _handle_at_once(self) -> None:
+        try:
+            if self._ready() and self._deliveries.batch and self._ordinary():
+                turn_ends = time.monotonic() + TURN_SECONDS
+                while self._opened is None and self._ready() and self._deliveries.batch:
+                    self._opened = self._run_batch(turn_ends)
+                    if time.monotonic() > turn_ends:
+                        break
+                self._turn_ended()
+        except BaseException as error:  # noqa: BLE001 - ours, not the handler's: `consume` ends with it
+            self._broken = error
+        if self._opened is not None or self._broken is not None or self._ready():
+            self._wake.set()
 
     def set_paused(self, paused: bool) -> None:
         if paused:
@@ -106,15 +143,22 @@ class Dispatcher:
         while True:
             if self._broken is not None:
                 raise self._broken
+            if self._opened is not None:
+                begun, self._opened = self._opened, None
+                await self._finish(*begun)
             if not self._ready():
                 self._wake.clear()
+                self._idle = True
                 await self._wake.wait()
+                self._idle = False
                 continue
             self._watched.look()
             turn_ends = time.monotonic() + TURN_SECONDS
             while self._ready() and time.monotonic() < turn_ends:
                 if self._deliveries.batch and self._ordinary():
-                    await self._run_hot(turn_ends)
+                    opened = self._run_batch(turn_ends)
+                    if opened is not None:
+                        await self._finish(*opened)
                     continue
                 delivery = self._deliveries.begin()
                 if self._several:
@@ -122,9 +166,10 @@ class Dispatcher:
                 else:
                     await self._handle(delivery)
             self._turn_ended()
-            # Once to let the loop look at its descriptors, once to let it call what it found.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            if self._ready():
+                # Once to let the loop look at its descriptors, once to let it call what it found.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
 
     def _ready(self) -> bool:
         if self.halted or self._policy.holding or not self._not_paused.is_set() or not self._settled():
@@ -135,8 +180,8 @@ class Dispatcher:
         """The hot path may run: nobody waits for a certain message, none is suspected of anything."""
         return not (self._watched.active or self._words[cells.SUSPECTS])
 
-    async def _run_hot(self, turn_ends: float) -> None:
-        """Handle of the batch what is ordinary, and go on with the one that was not."""
+    def _run_batch(self, turn_ends: float) -> tuple[Delivery, Ran] | None:
+        """Handle of the batch what is ordinary; gives the one that was not, begun, for `_finish`."""
         hands = self._deliveries
         assert hands.hot is not None  # a batch is only taken for it
         batch = hands.batch
@@ -158,12 +203,17 @@ class Dispatcher:
             hands.release()
         if delivery is not None:
             self._in_handlers[delivery] = started
-            try:
-                await self._conclude(delivery, await self._attempt(delivery, 1, ran))
-            finally:
-                del self._in_handlers[delivery]
-        elif not batch:
+            return delivery, ran
+        if not batch:
             batch.clear()
+        return None
+
+    async def _finish(self, delivery: Delivery, ran: Ran) -> None:
+        """Go on with a message where the hot path left it."""
+        try:
+            await self._conclude(delivery, await self._attempt(delivery, 1, ran))
+        finally:
+            del self._in_handlers[delivery]
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.get_running_loop().create_task(self._handle(delivery))

@@ -21,6 +21,12 @@ from routemq_tui.worker.wire import StreamError
 class Receiver(Protocol):
     """What takes the messages; `receive` is for those that paho has taken apart."""
 
+    @property
+    def read_begins(self) -> Callable[[], None]: ...
+
+    @property
+    def read_ended(self) -> Callable[[], None]: ...
+
     def resolve(self, text: str) -> Topic: ...
 
     def take_packets(self, packets: list[Packet], chunk: bytes, taken: int) -> None:

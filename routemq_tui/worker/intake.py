@@ -47,6 +47,9 @@ class Intake:
     ) -> None:
         self.arrived: Callable[[], None]
         """Called when there is something for the handlers to do; to be set before anything comes."""
+        self.read_begins: Callable[[], None]
+        self.read_ended: Callable[[], None]
+        """Called around each read of a reader callback."""
         self.closed = False
         """Set by a drain that takes nothing more: reading is then not taken up again."""
         self.sentinel: Callable[[bytes], None] | None = None

@@ -80,6 +80,8 @@ class WorkerSession:
             self._intake.read_on,
         )
         self._intake.arrived = self._dispatcher.wake
+        self._intake.read_begins = self._dispatcher.read_begins
+        self._intake.read_ended = self._dispatcher.read_ended
         self._end: asyncio.Future[ExitCode] = self._loop.create_future()
         self._drain: Drain | None = None
         self._drained_code = ExitCode.OK
