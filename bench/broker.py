@@ -172,17 +172,15 @@ def embedded() -> Iterator[tuple[int, int, str]]:
 
 
 @contextmanager
-def mosquitto(program: str) -> Iterator[tuple[int, int, str]]:
+def mosquitto(program: str, settings: str = "set_tcp_nodelay true\n") -> Iterator[tuple[int, int, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder) / "mosquitto.conf"
-        settings.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n"
-        )
+        file = Path(folder) / "mosquitto.conf"
+        file.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n{settings}")
         silent = subprocess.DEVNULL
-        process = subprocess.Popen([program, "-c", str(settings)], stdout=silent, stderr=silent)
+        process = subprocess.Popen([program, "-c", str(file)], stdout=silent, stderr=silent)
         try:
             _wait_for(port)
             yield port, process.pid, _mosquitto_version(program)

@@ -1,6 +1,6 @@
 """CPU a message costs its subscriber: this program's worker process, and the Python clients there are.
 
-`python bench/hot_path.py [--messages N] [--rounds N] [--only NAME,…] [--distinct] [--async] [--stream]`.
+`python bench/hot_path.py [--messages N] [--rounds N] [--only NAME,…] [--distinct] [--async] [--tap] …`.
 `peer.py` feeds one subscriber at a time, in a process of its own. Every subscriber decodes the JSON of each
 payload; ours also matches and converts the topic, calls a handler, counts, times it and acknowledges after
 it, in the real worker process of a fork server. Measured is the subscriber's whole process, user and system
@@ -17,11 +17,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from peer import DEVICES, FILTER, KINDS, PAYLOAD, TEMPLATE, Ring
 from subscribers import SUBSCRIBERS, Job
@@ -81,10 +83,10 @@ def measure_peer(name: str, job: Job) -> float:
     numbers = (job.port, 5 if job.v5 else 4, job.qos, job.warm_up, job.messages, job.window)
     command = [sys.executable, str(Path(__file__).with_name("subscribers.py")), name, *map(str, numbers)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=True)
-    return float(done.stdout) / job.messages * 1e6
+    return float(done.stdout.split()[1]) / job.messages * 1e6
 
 
-def measure_ours(handler: str, job: Job) -> float:
+def measure_ours(handler: str, job: Job, tapped: bool = False) -> float:
     """The same of a worker process as the engine starts it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["routemq_tui.worker.main"])
@@ -104,6 +106,7 @@ def measure_ours(handler: str, job: Job) -> float:
             root=root,
             broker=BrokerAddress("127.0.0.1", job.port, protocol="5" if job.v5 else "3.1.1"),
             prefetch=job.window,
+            tapped=tapped,
         )
         control, child_control = context.Pipe()
         pipes = [context.Pipe(duplex=False) for _ in range(3)]
@@ -112,6 +115,7 @@ def measure_ours(handler: str, job: Job) -> float:
         process.start()
         for end in ends:
             end.close()
+        threading.Thread(target=_read_all, args=(control,), daemon=True).start()
         try:
             return _await_result(process, result) / job.messages * 1e6
         except RuntimeError as error:
@@ -121,6 +125,13 @@ def measure_ours(handler: str, job: Job) -> float:
             process.kill()
             process.join()
             control.close()
+
+
+def _read_all(control: Connection[Any, Any]) -> None:
+    """As the engine does: a worker does not write what nobody reads."""
+    with suppress(EOFError, OSError):
+        while control.recv_bytes():
+            pass
 
 
 def _await_result(process: multiprocessing.process.BaseProcess, result: Path) -> float:
@@ -146,7 +157,8 @@ def measure(name: str, arguments: argparse.Namespace, version: int, qos: int) ->
             if name in SUBSCRIBERS:
                 figures.append(measure_peer(name, job))
             else:
-                figures.append(measure_ours("handle_async" if name == "ours-async" else "handle", job))
+                handler = "handle_async" if name == "ours-async" else "handle"
+                figures.append(measure_ours(handler, job, tapped=name == "ours-tapped"))
     return statistics.median(figures)
 
 
@@ -197,6 +209,7 @@ def main() -> int:
     parser.add_argument(
         "--async", action="store_true", dest="asynchronous", help="an async handler of ours too"
     )
+    parser.add_argument("--tap", action="store_true", help="ours with its messages told to the engine too")
     parser.add_argument("--stream", action="store_true", help="also what the packet stream alone costs")
     arguments = parser.parse_args()
     chosen = [name for name in arguments.only.split(",") if name] or list(SUBSCRIBERS)
@@ -221,6 +234,8 @@ def main() -> int:
         print_row(
             f"{OURS}, async handler", {case: measure("ours-async", arguments, *case) for case in CASES}, ours
         )
+    if arguments.tap:
+        print_row(f"{OURS}, tap on", {case: measure("ours-tapped", arguments, *case) for case in CASES}, ours)
     for name in present:
         print_row(SUBSCRIBERS[name].title, {case: measure(name, arguments, *case) for case in CASES}, ours)
     if arguments.stream:

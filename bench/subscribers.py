@@ -1,8 +1,9 @@
 """The clients that `hot_path.py` compares, each as its users would set it up, one in a process of its own.
 
-`python bench/subscribers.py NAME PORT VERSION QOS WARM_UP MESSAGES WINDOW` subscribes, decodes each payload
-as JSON, and prints the CPU seconds (user and system, of the whole process) that MESSAGES took after the
-first WARM_UP.
+`python bench/subscribers.py NAME PORT VERSION QOS WARM_UP MESSAGES WINDOW [SESSION]` subscribes, decodes each
+payload as JSON, prints a line after the first WARM_UP messages, and after MESSAGES more what they took: CPU
+seconds (user and system, of the whole process), how often it slept, and seconds. SESSION is a client id whose
+session the broker has kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import importlib.util
 import json
 import os
 import resource
+import select
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
@@ -28,6 +31,8 @@ class Job(NamedTuple):
     warm_up: int
     messages: int
     window: int
+    session: str = ""
+    """Client id of a session that the broker keeps; some clients here do without."""
 
 
 class Tally:
@@ -36,27 +41,35 @@ class Tally:
     def __init__(self, job: Job) -> None:
         self._left = job.warm_up + job.messages
         self._measured = job.messages
-        self._before = 0.0
+        self._before = Usage(0.0, 0, 0.0)
 
     def one(self) -> None:
         self._left -= 1
         if self._left == self._measured:
-            self._before = cpu_seconds()
+            print("begun", flush=True)
+            self._before = usage()
         elif not self._left:
-            print(cpu_seconds() - self._before, flush=True)
+            print(*(now - then for now, then in zip(usage(), self._before, strict=True)), flush=True)
             os._exit(0)  # no client's way of leaving is measured
 
 
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+class Usage(NamedTuple):
+    cpu: float
+    sleeps: int
+    seconds: float
+
+
+def usage() -> Usage:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(used.ru_utime + used.ru_stime, used.ru_nvcsw, time.monotonic())
 
 
 def run_paho(job: Job, module: Any) -> None:
     tally = Tally(job)
     v5 = module.MQTTProtocolVersion.MQTTv5
     version = v5 if job.v5 else module.MQTTProtocolVersion.MQTTv311
-    client = module.Client(module.CallbackAPIVersion.VERSION2, protocol=version)
+    clean = None if job.v5 else not job.session
+    client = module.Client(module.CallbackAPIVersion.VERSION2, job.session, clean, protocol=version)
 
     def on_message(_client: Any, _data: Any, message: Any) -> None:
         json.loads(message.payload)
@@ -64,8 +77,43 @@ def run_paho(job: Job, module: Any) -> None:
 
     client.on_message = on_message
     client.on_connect = lambda *_: client.subscribe(FILTER, job.qos)
-    client.connect("127.0.0.1", job.port)
+    if job.v5 and job.session:
+        properties = module.Properties(module.PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 3600
+        client.connect("127.0.0.1", job.port, clean_start=False, properties=properties)
+    else:
+        client.connect("127.0.0.1", job.port)
     client.loop_forever()
+
+
+def run_bare(job: Job, module: Any) -> None:
+    """No client: only what any must do, a wake-up, a read and a write, and telling the packets apart."""
+    tally = Tally(job)
+    link = module.Link(job.port, "bench", job.v5)
+    link.subscribe(FILTER, job.qos)
+    raw = link.socket
+    raw.setblocking(False)
+    poller = select.epoll()
+    poller.register(raw.fileno(), select.EPOLLIN)
+    data, properties = b"", 1 if job.v5 else 0
+    while True:
+        poller.poll()
+        data += raw.recv(65536)
+        at, answers = 0, b""
+        while len(data) - at > 4:
+            long = data[at + 1] >> 7
+            end = at + 2 + long + (data[at + 1] & 127 | data[at + 2] << 7 if long else data[at + 1])
+            if end > len(data):
+                break
+            cut = at + 4 + long + (data[at + 2 + long] << 8 | data[at + 3 + long])
+            if job.qos:
+                answers += b"\x40\x02" + data[cut : cut + 2]
+            json.loads(data[cut + 2 * (job.qos > 0) + properties : end])
+            tally.one()
+            at = end
+        data = data[at:]
+        if answers:
+            raw.send(answers)
 
 
 def run_aiomqtt(job: Job, module: Any) -> None:
@@ -93,7 +141,10 @@ def run_gmqtt(job: Job, module: Any) -> None:
         return 0
 
     async def subscribe() -> None:
-        client = module.Client("bench", **({"receive_maximum": job.window} if job.v5 else {}))
+        properties = {"receive_maximum": job.window} if job.v5 else {}
+        if job.v5 and job.session:
+            properties["session_expiry_interval"] = 3600
+        client = module.Client(job.session or "bench", clean_session=not job.session, **properties)
         client.on_message = on_message
         await client.connect(
             "127.0.0.1", job.port, version=constants.MQTTv50 if job.v5 else constants.MQTTv311
@@ -180,11 +231,13 @@ SUBSCRIBERS = {
     ),
 }
 
+WITH_BARE = SUBSCRIBERS | {"bare": Subscriber("bare socket + json", "load", (), run_bare, 1.0)}
+
 
 def main() -> NoReturn:
-    subscriber = SUBSCRIBERS[sys.argv[1]]
-    port, version, qos, warm_up, messages, window = map(int, sys.argv[2:])
-    job = Job(port, version == 5, qos, warm_up, messages, window)
+    subscriber = WITH_BARE[sys.argv[1]]
+    port, version, qos, warm_up, messages, window = map(int, sys.argv[2:8])
+    job = Job(port, version == 5, qos, warm_up, messages, window, *sys.argv[8:])
     subscriber.run(job, importlib.import_module(subscriber.module))
     sys.exit(f"{subscriber.title} ended before {messages} messages had come")
 

@@ -111,3 +111,8 @@ def format_percent(ratio: float | None) -> str:
 
 def _short(value: float, suffix: str) -> str:
     return f"{value:.1f}{suffix}" if value < 99.95 else f"{value:.0f}{suffix}"
+
+
+def printable(text: str) -> str:
+    """Somebody else's text (a payload, an error) for a terminal: nothing of it may move the cursor."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

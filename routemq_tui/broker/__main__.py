@@ -84,7 +84,7 @@ async def serve(arguments: argparse.Namespace, limits: Limits) -> int:
 
     read_lines(sys.stdin.fileno(), answer, over.set)
     broker.start_clock()
-    log.info("%s listens on %s port %d", broker.version, HOST, port)
+    log.debug("%s listens on %s port %d", broker.version, HOST, port)  # the engine says it
     await over.wait()
     server.close()
     broker.stop()

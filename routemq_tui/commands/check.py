@@ -21,6 +21,7 @@ from routemq_tui.errors import ExitCode
 from routemq_tui.publisher.traffic import check_traffic
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import overlaps, subscription
+from routemq_tui.tui.keymap import key_lines, key_problems
 
 NAME = "check"
 HELP = "check the configuration and every handler, and print the plan"
@@ -31,6 +32,9 @@ _NUMERIC = {"qos", "workers"}
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_config_arguments(parser)
+    parser.add_argument(
+        "--keys", action="store_true", help="print the keys of the screen with their ids instead"
+    )
     parser.add_argument("--json", action="store_true", help="print the plan and the problems as JSON")
 
 
@@ -47,9 +51,15 @@ def run(arguments: Namespace) -> int:
         else:
             _print_problems(error.problems)
         return ExitCode.CONFIGURATION
+    if arguments.keys:
+        problems = key_problems(config.ui)
+        print("\n".join(key_lines(config.ui)) if not problems else "", end="" if problems else "\n")
+        _print_problems(problems)
+        return ExitCode.CONFIGURATION if problems else ExitCode.OK
     with _stdout_to_stderr():
         checked = check_handlers(config.routes, config.root)
-    checked = replace(checked, problems=(*checked.problems, *check_traffic(config.traffic)))
+    others = (*check_traffic(config.traffic), *key_problems(config.ui))
+    checked = replace(checked, problems=(*checked.problems, *others))
     if arguments.json:
         _print_json(_plan_as_json(config, checked))
     else:

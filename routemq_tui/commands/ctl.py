@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.units import format_seconds, printable
 
 NAME = "ctl"
-HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, resume, logs, stop"
+HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, logs, messages, stop"
 
 
 _ANSWER_SECONDS = 0.4
@@ -53,9 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     logs.add_argument("of", nargs="?", help="a route, ROUTE/SLOT, engine, broker or traffic")
     logs.add_argument("-n", "--lines", type=int, default=100)
     logs.add_argument("-f", "--follow", action="store_true")
+    tap = verbs.add_parser("tap", help="keep the single messages of a route: `tap temperature on`")
+    tap.add_argument("route")
+    tap.add_argument("switch", choices=("on", "off"))
+    messages = verbs.add_parser("messages", help="the last that failed, and those of tapped routes")
+    messages.add_argument("route", nargs="?")
+    messages.add_argument("-n", "--lines", type=int, default=100)
+    messages.add_argument("--payloads", action="store_true", help="with payload and properties")
+    errors = verbs.add_parser("errors", help="failed messages by the place in the code where they failed")
     stop = verbs.add_parser("stop", help="drain all workers and end the instance")
     stop.add_argument("--force", action="store_true", help="kill the workers at once")
-    for verb in [*each, logs, stop]:
+    for verb in [*each, logs, tap, messages, errors, stop]:
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -70,10 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    request: dict[str, Any] = {"do": arguments.verb}
-    for key in ("route", "worker", "of", "lines", "follow", "force"):
+    request: dict[str, Any] = {"do": "snapshot" if arguments.verb == "errors" else arguments.verb}
+    for key in ("route", "worker", "of", "lines", "follow", "force", "payloads"):
         if getattr(arguments, key, None) is not None:
             request[key] = getattr(arguments, key)
+    if arguments.verb == "tap":
+        request["on"] = arguments.switch == "on"
     if arguments.verb == "scale":
         count = arguments.count
         if count in ("+1", "-1"):
@@ -159,4 +170,30 @@ def _print_logs(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
             print(f"{moment} {line['source']} {line['text']}")
 
 
-_PRINT = {"snapshot": _print_snapshot, "logs": _print_logs}
+def _print_messages(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
+    for message in answer["messages"]:
+        if arguments.json:
+            print(json.dumps(message))
+            continue
+        moment = datetime.fromtimestamp(message["time"]).isoformat(sep=" ", timespec="milliseconds")
+        line = f"{moment} {message['worker']} {message['outcome']} {format_seconds(message['duration'])}"
+        said = (message["topic"], message["error"], message.get("payload", message.get("payload_base64", "")))
+        print("  ".join([line, *(printable(each) for each in said if each)]))
+
+
+def _print_errors(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
+    for group in answer["snapshot"]["errors"]:
+        if arguments.json:
+            print(json.dumps(group))
+            continue
+        moment = datetime.fromtimestamp(group["last_seen"]).isoformat(sep=" ", timespec="seconds")
+        said = (f"{group['kind']}: {group['text']}", group["where"], ", ".join(group["routes"]))
+        print("  ".join([f"{group['count']:>7}", moment, *(printable(each) for each in said if each)]))
+
+
+_PRINT = {
+    "snapshot": _print_snapshot,
+    "logs": _print_logs,
+    "messages": _print_messages,
+    "errors": _print_errors,
+}

@@ -15,26 +15,15 @@ examples:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from routemq_tui.commands import options
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.worker.dead_letters import (
-    DeadLetter,
-    DeadLetterStore,
-    export_json_line,
-    sent_properties,
-)
-
-if TYPE_CHECKING:
-    from routemq_tui.publisher.client import PublishClient
+from routemq_tui.units import printable
+from routemq_tui.worker.dead_letters import DeadLetter, DeadLetterStore, export_json_line
 
 NAME = "dead-letters"
 HELP = "list, show, replay, export or purge messages that were given up"
-
-_PATIENCE = 10.0
 
 
 class NoSuchLetterError(RoutemqError):
@@ -100,10 +89,10 @@ def _list(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int,
         (str(each.id), _moment(each), each.route, each.cause, str(each.attempts), each.topic, each.error)
         for each in letters
     ]
-    widths = [max(len(_plain(row[column])) for row in rows) for column in range(len(rows[0]) - 1)]
+    widths = [max(len(printable(row[column])) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
-        cells = [_plain(cell).ljust(width) for cell, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, _plain(row[-1])]))
+        cells = [printable(cell).ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, printable(row[-1])]))
     return ExitCode.OK
 
 
@@ -120,11 +109,11 @@ def _show(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int,
             ("error", letter.error),
             ("payload", _payload(letter)),
         ):
-            print(f"  {name:<11}{_plain(value)}")
+            print(f"  {name:<11}{printable(value)}")
         for key, value in letter.properties.items():
-            print(f"  {key:<11}{_plain(str(value))}")
+            print(f"  {key:<11}{printable(str(value))}")
         for line in letter.traceback.splitlines():
-            print(f"    {_plain(line)}")
+            print(f"    {printable(line)}")
     return ExitCode.OK
 
 
@@ -135,14 +124,17 @@ def _export(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
 
 
 def _purge(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int, ...]) -> int:
+    from routemq_tui.publisher.replay import counted
+
     _check_chosen(arguments, ids)
-    print(f"{_counted(store.remove(arguments.route, ids))} purged")
+    print(f"{counted(store.remove(arguments.route, ids))} purged")
     return ExitCode.OK
 
 
 def _replay(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int, ...]) -> int:
     from routemq_tui.commands.broker_address import find_broker
     from routemq_tui.publisher.client import PublishClient
+    from routemq_tui.publisher.replay import counted, replay
 
     _check_chosen(arguments, ids)
     letters = list(store.read(arguments.route, ids))
@@ -152,44 +144,16 @@ def _replay(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
     client = PublishClient(find_broker(arguments), "replay")
     client.connect()
     try:
-        done, failed = _replay_all(store, client, (each.id for each in letters))
+        done, failed = replay(store, client, [each.id for each in letters])
     finally:
         client.close()
-    print(f"{done} of {_counted(len(letters))} replayed")
+    print(f"{len(done)} of {counted(len(letters))} replayed")
     if failed:
         raise ReplayError("; ".join(failed))
     return ExitCode.OK
 
 
-def _replay_all(store: DeadLetterStore, client: PublishClient, ids: Iterable[int]) -> tuple[int, list[str]]:
-    done, failed = 0, []
-    for number in ids:
-        letter = store.claim(number)
-        if letter is None:
-            failed.append(f"{number} is being replayed elsewhere, or gone")
-            continue
-        try:
-            before = (client.unmatched, sum(client.rejected.values()))
-            # Not retained: it would take the place of a newer one.
-            client.publish(letter.topic, letter.payload, max(letter.qos, 1), False, sent_properties(letter))
-            client.drain(_PATIENCE)
-        except RoutemqError:
-            store.release(number)
-            raise
-        if (client.unmatched, sum(client.rejected.values())) != before:
-            store.release(number)
-            failed.append(f"{number} stays: the broker had no subscriber for {letter.topic}, or rejected it")
-            continue
-        store.remove(ids=(number,))
-        done += 1
-    return done, failed
-
-
 _VERBS = {"list": _list, "show": _show, "replay": _replay, "export": _export, "purge": _purge}
-
-
-def _counted(number: int) -> str:
-    return "1 dead letter" if number == 1 else f"{number} dead letters"
 
 
 def _moment(letter: DeadLetter) -> str:
@@ -199,8 +163,3 @@ def _moment(letter: DeadLetter) -> str:
 def _payload(letter: DeadLetter) -> str:
     text = letter.payload.decode("utf-8", "backslashreplace")
     return text if len(text) <= 2000 else f"{text[:2000]}… ({len(letter.payload)} bytes; export has all)"
-
-
-def _plain(text: str) -> str:
-    """Payloads and errors are somebody else's text: nothing of it may move a terminal's cursor."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

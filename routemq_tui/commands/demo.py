@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from routemq_tui.commands import options
 from routemq_tui.commands import run as run_command
 
 NAME = "demo"
@@ -23,6 +24,7 @@ HELP = "example routes and traffic at work; nothing is written here"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_command.add_session_arguments(parser)
+    options.add_screen_arguments(parser)
     parser.add_argument("--keep", action="store_true", help="do not remove the example project at the end")
     parser.add_argument("--broker", metavar="URL", help="another broker than the embedded one")
     parser.add_argument("--workers", type=int, metavar="N", help="workers of each shared route")

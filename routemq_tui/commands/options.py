@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from routemq_tui.config.load import load
-from routemq_tui.config.model import Config
+from routemq_tui.config.model import THEME_NAMES, Config
 
 DEFAULT_FILE = Path("routemq.toml")
 
@@ -16,6 +15,10 @@ _OVERRIDES = {
     "node": "app.node",
     "workers": "defaults.workers",
     "log_level": "app.log_level",
+    "theme": "ui.theme",
+    "read_only": "ui.read_only",
+    "mouse": "ui.mouse",
+    "remember": "ui.remember",
 }
 """Attributes of the parsed arguments, and the settings they stand for."""
 
@@ -38,8 +41,30 @@ def add_config_arguments(parser: ArgumentParser) -> None:
     group.add_argument("--no-local", action="store_true", help="do not read routemq.local.toml")
 
 
+def add_screen_arguments(parser: ArgumentParser) -> None:
+    """How the screen looks and what it may do; the same as `[ui]` in the configuration."""
+    group = parser.add_argument_group("screen")
+    group.add_argument("--theme", metavar="NAME", help=", ".join(THEME_NAMES))
+    group.add_argument(
+        "--read-only", action="store_const", const=True, help="look only: no key changes workers or messages"
+    )
+    group.add_argument(
+        "--no-mouse", dest="mouse", action="store_const", const=False, help="leave it to the terminal"
+    )
+    group.add_argument(
+        "--no-layout",
+        dest="remember",
+        action="store_const",
+        const=False,
+        help="neither use nor keep the remembered columns, order, zoom and theme",
+    )
+
+
 def load_from(arguments: Namespace) -> Config:
     """The configuration these arguments ask for; raises ConfigError."""
+    # Imported here: by then the fork server is on its way.
+    from routemq_tui.config.load import load
+
     overrides = {key: getattr(arguments, name, None) for name, key in _OVERRIDES.items()}
     return load(arguments.config, overrides=overrides, local=not getattr(arguments, "no_local", False))
 

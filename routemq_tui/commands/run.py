@@ -21,7 +21,10 @@ import sys
 from pathlib import Path
 
 from routemq_tui.commands import options
+from routemq_tui.config.model import Config
+from routemq_tui.engine import fork_server
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.imports import importing
 from routemq_tui.units import parse_duration
 
 NAME = "run"
@@ -45,6 +48,7 @@ class MissingConfigError(RoutemqError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config_arguments(parser)
     add_session_arguments(parser)
+    options.add_screen_arguments(parser)
 
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,20 +64,9 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if not arguments.config.exists():
-        raise MissingConfigError(arguments.config)
-    config = options.load_from(arguments)
-    # Imported here, and the engine only below: a mistake in the configuration is told at once.
-    from routemq_tui.config.load import ConfigError
-    from routemq_tui.publisher.traffic import check_traffic
-
-    problems = check_traffic(config.traffic)
-    if problems:
-        raise ConfigError(problems)
-    for warning in config.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-
-    from routemq_tui.commands.session import run_session
+    with importing():
+        config = prepared_config(arguments)
+        from routemq_tui.commands.session import run_session
 
     return run_session(
         config,
@@ -81,6 +74,25 @@ def run(arguments: argparse.Namespace) -> int:
         duration=arguments.duration,
         log_format=arguments.log_format,
     )
+
+
+def prepared_config(arguments: argparse.Namespace) -> Config:
+    """The configuration to run with, its warnings told; raises ConfigError with all that is wrong."""
+    if not arguments.config.exists():
+        raise MissingConfigError(arguments.config)
+    fork_server.begin()
+    config = options.load_from(arguments)
+    # Imported here, and the engine only after: a mistake in the configuration is told at once.
+    from routemq_tui.config.load import ConfigError
+    from routemq_tui.publisher.traffic import check_traffic
+    from routemq_tui.tui.keymap import key_problems
+
+    problems = [*check_traffic(config.traffic), *key_problems(config.ui)]
+    if problems:
+        raise ConfigError(problems)
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return config
 
 
 def _duration(text: str) -> float:

@@ -1,6 +1,6 @@
 """One engine with one front end, from start to end: whatever happens, the engine is stopped.
 
-Not a command itself: `run` and `demo` share it.
+Not a command itself: `run`, `demo` and `web` share it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from routemq_tui.config.model import Config
 from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.engine import Engine
+from routemq_tui.engine.lock import STATE_FOLDER
 from routemq_tui.errors import ExitCode
+from routemq_tui.imports import importing
 
+LAYOUT_FILE = "layout.json"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARGIN = 3.0
 """Seconds beyond the drain's own deadline before the engine is told to stop by force."""
@@ -38,9 +42,9 @@ def run_session(
         if headless or log_format is not None or not in_terminal:
             why = "--headless" if headless else "--log-format" if log_format is not None else "no terminal"
             return _run_plain(engine, duration, why, log_format)
-        return _run_screen(engine, duration)
+        return _run_screen(engine, duration, config)
     finally:
-        _end(engine, config.app.shutdown_timeout)
+        end_engine(engine, config.app.shutdown_timeout)
 
 
 def _run_plain(engine: Engine, duration: float | None, why: str, log_format: str | None) -> int:
@@ -52,8 +56,10 @@ def _run_plain(engine: Engine, duration: float | None, why: str, log_format: str
     return engine.exit_code if code == ExitCode.OK else code
 
 
-def _run_screen(engine: Engine, duration: float | None) -> int:
-    from routemq_tui.tui import app
+def _run_screen(engine: Engine, duration: float | None, config: Config) -> int:
+    with importing():
+        from routemq_tui.tui import app
+        from routemq_tui.tui.layout_memory import LayoutMemory
 
     timer = None
     if duration is not None:
@@ -62,11 +68,16 @@ def _run_screen(engine: Engine, duration: float | None) -> int:
         timer.start()
     try:
         with _stopping_on_signals(engine):
-            code = app.run(engine)
+            code = app.run(engine, config.ui, LayoutMemory(layout_file(config)))
     finally:
         if timer is not None:
             timer.cancel()
     return engine.exit_code if code == ExitCode.OK else code
+
+
+def layout_file(config: Config) -> Path | None:
+    """Where the screens of this project remember their layout; None when that is not wanted."""
+    return config.root / STATE_FOLDER / LAYOUT_FILE if config.ui.remember else None
 
 
 @contextmanager
@@ -88,7 +99,7 @@ def _stopping_on_signals(engine: Engine) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end(engine: Engine, deadline: float) -> None:
+def end_engine(engine: Engine, deadline: float) -> None:
     """Wait for a drain that is asked for now or was already, then force it."""
     if engine.wait(0):
         return

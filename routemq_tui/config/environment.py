@@ -72,7 +72,7 @@ def environment_layer(reader: Reader, folder: Path, environment: Mapping[str, st
 def override_layer(reader: Reader, overrides: Mapping[str, object]) -> Layer:
     """What the command line says, by dotted keys such as `broker.url`; None is not said."""
     found = Layer()
-    sections = {"app": found.app, "broker": found.broker, "defaults": found.defaults}
+    sections = {"app": found.app, "broker": found.broker, "defaults": found.defaults, "ui": found.ui}
     known = {f"{name}.{key}": kind for name, one in schema.BY_NAME.items() for key, kind in one.keys.items()}
     for name, raw in overrides.items():
         if raw is None:

@@ -163,6 +163,18 @@ def texts(allowed: str) -> Kind:
     return Kind(read, allowed)
 
 
+def one_or_more(allowed: str) -> Kind:
+    """A text, or a list of some."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(isinstance(item, str) and item for item in values):
+            raise ValueError
+        return tuple(values)
+
+    return Kind(read, allowed)
+
+
 def anything() -> Kind:
     return Kind(lambda value: value, "any value")
 

@@ -15,6 +15,7 @@ from routemq_tui.config.resolve import (
     resolve_broker,
     resolve_routes,
     resolve_traffic,
+    resolve_ui,
     sort_key,
 )
 from routemq_tui.config.source import SourceError, read_source
@@ -59,6 +60,7 @@ def load(
         broker=resolve_broker(reader, layers, root),
         routes=resolve_routes(reader, layers, app),
         traffic=resolve_traffic(layers),
+        ui=resolve_ui(layers),
         warnings=tuple(sorted(reader.warnings, key=sort_key)),
     )
     if reader.problems:

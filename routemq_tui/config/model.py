@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 ProtocolName = Literal["5", "3.1.1"]
+THEME_NAMES = ("auto", "dark", "light", "contrast", "ansi")
+"""`auto` is dark, or ansi in a terminal of 16 colours."""
 
 
 class OnError(StrEnum):
@@ -62,6 +64,30 @@ class BrokerConfig:
     """Seconds a broker keeps a worker's session while the worker is away (MQTT 5 section 3.1.2.11.2)."""
     port: int = 1883
     """The port wanted by a broker that we start; a free one is taken when it is in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """Keys that `[ui.keys]` gives to an id; which ids and keys there are is known where the screen is."""
+
+    keys: tuple[str, ...]
+    """As written: "d", "ctrl+f", "Esc"."""
+    place: Place = Place(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class UiConfig:
+    theme: str = "auto"
+    """One of THEME_NAMES."""
+    theme_asked: bool = False
+    """The command line named the theme: one that is remembered does not count."""
+    read_only: bool = False
+    """The screen changes nothing: no worker, no message."""
+    mouse: bool = True
+    remember: bool = True
+    """Keep columns, order, zoom and theme from one start to the next, in `.routemq/layout.json`."""
+    keys: Mapping[str, KeyWish] = field(default_factory=dict)
+    """By id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,5 +193,6 @@ class Config:
     broker: BrokerConfig = BrokerConfig()
     routes: tuple[RouteConfig, ...] = ()
     traffic: tuple[TrafficConfig, ...] = ()
+    ui: UiConfig = UiConfig()
     warnings: tuple[Problem, ...] = ()
     """Settings that are read but will not do what the reader may think."""

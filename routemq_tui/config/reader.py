@@ -46,6 +46,9 @@ class Layer:
     app: Settings = field(default_factory=dict)
     broker: Settings = field(default_factory=dict)
     defaults: Settings = field(default_factory=dict)
+    ui: Settings = field(default_factory=dict)
+    ui_keys: Settings = field(default_factory=dict)
+    """By the id of the key."""
     limits: Settings = field(default_factory=dict)
     routes: dict[str, RouteLayer] = field(default_factory=dict)
     traffic: list[tuple[Place, Settings, Settings | None]] | None = None
@@ -72,6 +75,10 @@ class Reader:
         found.defaults = self._table(source, ("defaults",), defaults, schema.DEFAULTS)
         found.limits = self._inner(source, ("defaults", "limits"), defaults, schema.LIMITS) or {}
         found.routes = self._routes(source, data.get("routes", {}))
+        ui = data.get("ui", {})
+        found.ui = self._table(source, ("ui",), ui, schema.UI)
+        if isinstance(ui, dict) and "keys" in ui:
+            found.ui_keys = self._keys(source, ("ui", "keys"), ui["keys"])
         if "traffic" in data:
             found.traffic = self._traffic(source, data["traffic"])
         return found
@@ -98,6 +105,22 @@ class Reader:
             limits = self._inner(source, (*path, "limits"), table, schema.LIMITS) or {}
             written = frozenset(table) if isinstance(table, dict) else frozenset(schema.ROUTE.required)
             found[name] = RouteLayer(source.place(path), settings, limits, written)
+        return found
+
+    def _keys(self, source: Source, path: Path, raw: object, prefix: str = "") -> Settings:
+        """An id with a dot may be quoted or not: `move.up = "i"` is a table to TOML and says the same."""
+        if not isinstance(raw, dict):
+            self._not_a_table(source, path, raw)
+            return {}
+        found: Settings = {}
+        for name, value in raw.items():
+            inner = (*path, name)
+            if isinstance(value, dict):
+                found |= self._keys(source, inner, value, f"{prefix}{name}.")
+                continue
+            setting = self.value(value, schema.UI_KEY, source.place(inner), dotted(inner))
+            if setting is not None:
+                found[f"{prefix}{name}"] = setting
         return found
 
     def _traffic(self, source: Source, raw: object) -> list[tuple[Place, Settings, Settings | None]]:

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from routemq_tui.config import schema
-from routemq_tui.config.environment import password_from_file
+from routemq_tui.config.environment import COMMAND_LINE, password_from_file
 from routemq_tui.config.model import (
     AppConfig,
     BrokerConfig,
     Burst,
+    KeyWish,
     Limits,
     OnError,
     Place,
     Problem,
     RouteConfig,
     TrafficConfig,
+    UiConfig,
 )
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
@@ -124,6 +126,14 @@ def resolve_traffic(layers: Layers) -> tuple[TrafficConfig, ...]:
                 )
             )
     return tuple(found)
+
+
+def resolve_ui(layers: Layers) -> UiConfig:
+    merged = _merge(*(layer.ui for layer in layers.all))
+    keys = _merge(*(layer.ui_keys for layer in layers.files))
+    asked = "theme" in merged and merged["theme"].place == COMMAND_LINE
+    wishes = {name: KeyWish(setting.value, setting.place) for name, setting in keys.items()}
+    return UiConfig(**_values(merged), theme_asked=asked, keys=wishes)
 
 
 def _is_left_over(reader: Reader, layers: Layers, name: str, entries: list[RouteLayer]) -> bool:

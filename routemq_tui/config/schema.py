@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from routemq_tui.config import kinds
 from routemq_tui.config.kinds import Kind
-from routemq_tui.config.model import OnError
+from routemq_tui.config.model import THEME_NAMES, OnError
 from routemq_tui.config.url import ALLOWED, parse_broker_url
 from routemq_tui.routing.handler import handler_fault
 from routemq_tui.routing.template import Template, TemplateError
@@ -161,7 +161,18 @@ BURST = Section(
     keys={"every": kinds.duration(0.01, 86400), "size": kinds.whole(1, 1_000_000)}, required=("every", "size")
 )
 
-TOP = Section(keys={}, tables=("app", "broker", "defaults", "routes", "traffic"))
+UI = Section(
+    keys={
+        "theme": kinds.choice(*THEME_NAMES),
+        "read_only": kinds.boolean(),
+        "mouse": kinds.boolean(),
+        "remember": kinds.boolean(),
+    },
+    tables=("keys",),
+)
+UI_KEY = kinds.one_or_more('a key such as "d" or "ctrl+f", or a list of keys')
 
-BY_NAME: dict[str, Section] = {"app": APP, "broker": BROKER, "defaults": DEFAULTS}
+TOP = Section(keys={}, tables=("app", "broker", "defaults", "routes", "traffic", "ui"))
+
+BY_NAME: dict[str, Section] = {"app": APP, "broker": BROKER, "defaults": DEFAULTS, "ui": UI}
 """Sections whose keys the command line may set by a dotted name."""

@@ -6,7 +6,7 @@ that is not shared) becomes a notice that says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,43 @@ class ResumeRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class SetTap:
+    """Have the messages of a route told one by one (`EnginePort.messages`), or no longer."""
+
+    route: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLetters:
+    """Publish dead letters again, each to its topic; acknowledged ones leave the store."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeLetters:
+    """Remove dead letters for good."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    topic: str
+    payload: bytes = field(repr=False)
+    qos: int = 1
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the engine: drain all workers in parallel under one deadline; `force` kills them at once."""
 
     force: bool = False
 
 
-Command = (
+RouteCommand = (
     AddWorker
     | DrainWorker
     | SetWorkers
@@ -86,5 +116,9 @@ Command = (
     | RollingRestart
     | PauseRoute
     | ResumeRoute
-    | Stop
+    | SetTap
 )
+"""For a route and its workers."""
+ErrandCommand = ReplayLetters | PurgeLetters | Publish
+"""What takes its time and is done beside the workers."""
+Command = RouteCommand | ErrandCommand | Stop

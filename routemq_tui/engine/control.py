@@ -27,13 +27,18 @@ from routemq_tui.engine.commands import (
     DrainWorker,
     KillWorker,
     PauseRoute,
+    PurgeLetters,
+    ReplayLetters,
     RestartWorker,
     ResumeRoute,
     RollingRestart,
+    SetTap,
     SetWorkers,
     StartWorker,
     Stop,
 )
+from routemq_tui.engine.message_store import MESSAGES_MOST
+from routemq_tui.engine.messages_json import message_values
 from routemq_tui.engine.port import EnginePort, LogBatch
 from routemq_tui.engine.snapshot import EngineState, Snapshot
 from routemq_tui.engine.snapshot_json import snapshot_values
@@ -157,15 +162,50 @@ def perform(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
     do = request.get("do")
     if do == "snapshot":
         return {"snapshot": snapshot_values(engine.snapshot())}
+    if do == "messages":
+        return _messages(engine, request)
     make = _COMMANDS.get(str(do))
     if make is None:
-        raise RequestError(f"unknown request {do!r}; there are {', '.join(['snapshot', 'logs', *_COMMANDS])}")
+        known = ", ".join(["snapshot", "logs", "messages", *_COMMANDS])
+        raise RequestError(f"unknown request {do!r}; there are {known}")
     snapshot = engine.snapshot()
     if snapshot.state is EngineState.STOPPED:
         raise RequestError("the engine has stopped")
     notice = snapshot.notices[-1].number if snapshot.notices else 0
     engine.send(make(snapshot, request))
     return {"after_notice": notice}
+
+
+def _messages(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
+    """The last ones that were told, or, with `after`, the first ones after that `seq`."""
+    route = None if request.get("route") is None else _route(engine.snapshot(), request)
+    most, after = _count(request, "lines", 100), _count(request, "after", 0)
+    if after:
+        batch = engine.messages.read(route, after, most)
+        found = batch.messages
+    else:
+        batch = engine.messages.read(route, limit=MESSAGES_MOST)
+        found = batch.messages[-most:] if most else ()
+    payloads = bool(request.get("payloads"))
+    return {
+        "messages": [message_values(each, payloads) for each in found],
+        "next_seq": batch.next_seq,
+        "missed": batch.missed,
+    }
+
+
+def _tap(snapshot: Snapshot, request: dict[str, Any]) -> Command:
+    on = request.get("on")
+    if not isinstance(on, bool):
+        raise RequestError(f"on is true or false, not {on!r}")
+    return SetTap(_route(snapshot, request), on)
+
+
+def _ids(request: dict[str, Any]) -> tuple[int, ...]:
+    ids = request.get("ids")
+    if not isinstance(ids, list) or not ids or not all(type(each) is int and each > 0 for each in ids):
+        raise RequestError("ids are a list of ids of dead letters")
+    return tuple(ids)
 
 
 def _scale(snapshot: Snapshot, request: dict[str, Any]) -> Command:
@@ -196,6 +236,9 @@ _COMMANDS: dict[str, Callable[[Snapshot, dict[str, Any]], Command]] = {
     "restart": _restart,
     "pause": lambda snapshot, request: PauseRoute(_route(snapshot, request)),
     "resume": lambda snapshot, request: ResumeRoute(_route(snapshot, request)),
+    "tap": _tap,
+    "replay": lambda _snapshot, request: ReplayLetters(_ids(request)),
+    "purge": lambda _snapshot, request: PurgeLetters(_ids(request)),
     "stop": lambda _snapshot, request: Stop(force=bool(request.get("force"))),
 }
 

@@ -14,8 +14,9 @@ from itertools import count, islice
 from routemq_tui.config.model import Config, RouteConfig
 from routemq_tui.engine.deaths import DeathTable
 from routemq_tui.engine.handler_kind import is_sync
+from routemq_tui.engine.histories import HistoryKeeper
 from routemq_tui.engine.lock import STATE_FOLDER
-from routemq_tui.engine.metrics import HistoryKeeper, Totals, Window
+from routemq_tui.engine.metrics import Totals, Window
 from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.states import SERVING, WorkerState
@@ -36,7 +37,7 @@ class Crew:
         self.filter = Template.parse(route.topic).filter
         self.subscription = subscription(self.filter, route.group if route.shared else None)
         self.desired = route.workers
-        self.paused = False
+        self.paused = self.tapped = False
         self.slots: dict[int, Slot] = {}
         self.retired = Totals()
         """Counts of slots that have gone."""
@@ -107,6 +108,7 @@ class Crew:
                 self.retired.add(cells.read_counters(slot.words))
                 self.deaths.leave(slot.words)
                 self._around.ledgers.leave(self.route.name, slot.words)
+                self._around.told.forget(slot.name)
                 del self.slots[slot.number]
 
     def _leavers(self, members: list[Slot]) -> list[Slot]:
@@ -120,7 +122,8 @@ class Crew:
 
     def _add_slot(self) -> None:
         number = next(n for n in range(1, len(self.slots) + 2) if n not in self.slots)
-        self._new_slot(number, self.client_id_of(number)).paused = self.paused
+        slot = self._new_slot(number, self.client_id_of(number))
+        slot.paused, slot.tapped = self.paused, self.tapped
 
     def _new_slot(self, number: int, client_id: str) -> Slot:
         slot = self.slots[number] = Slot(self.route, number, client_id, self.deaths, self._around)
@@ -250,5 +253,6 @@ class Crew:
             log_level=self.config.app.log_level,
             drain_timeout=self.config.app.shutdown_timeout,
             paused=slot.paused,
+            tapped=slot.tapped,
             fast_path=route.fast_path,
         )

@@ -5,12 +5,14 @@ The deaths table learns which message was being handled, the ledgers what was in
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from routemq_tui.engine.ledgers import Death
 from routemq_tui.engine.process import WorkerProcess, exit_words
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.engine.told import Current
 from routemq_tui.errors import ExitCode
 from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.spec import Drained
@@ -58,19 +60,24 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
         if topic is not None and (slot.blamed or not process.killed):
             suspect = black_box.current_fingerprint(slot.words)
         if suspect:
-            words += _suspect(slot, suspect, topic or "", now)
+            words += _suspect(slot, suspect, topic or "", words, now)
         if not slot.is_stopping:
             slot.around.ledgers.open(death_of(slot, process, words), now)
     return End(words, drained.left if drained else in_flight, killed, drained, suspect)
 
 
-def _suspect(slot: Slot, fingerprint: int, topic: str, now: float) -> str:
+def _suspect(slot: Slot, fingerprint: int, topic: str, words: str, now: float) -> str:
     times = slot.deaths.add(fingerprint, now, slot.timed_out)
     most = slot.deaths.most
     if times == most:
         text = f"{topic} was being handled at {times} deaths of its worker: it is given up without being run"
         slot.around.journal.notice("error", text, slot.name)
-    return f" ({times} of {most} deaths)"
+    memory, since = slot.words, slot.words[cells.CURRENT_SINCE_NS]
+    running = max(time.monotonic_ns() - since, 0) / 1e9
+    current = Current(topic, fingerprint, running, black_box.current_payload(memory))
+    deaths = f" ({times} of {most} deaths)"
+    slot.around.told.died(slot.name, current, words + deaths, times, slot.timed_out)
+    return deaths
 
 
 def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:

@@ -14,36 +14,41 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import wait
-from typing import Any
 
 from routemq_tui.config.model import Config
 from routemq_tui.engine import fork_server
 from routemq_tui.engine.broker_host import BrokerHost, session_home
-from routemq_tui.engine.commands import Command, Stop
+from routemq_tui.engine.commands import Command, ErrandCommand, Stop
 from routemq_tui.engine.control import ControlServer, socket_path
+from routemq_tui.engine.errands import Errands
 from routemq_tui.engine.instance_file import InstanceFile
 from routemq_tui.engine.journal import ENGINE, Journal
 from routemq_tui.engine.ledgers import Ledgers
+from routemq_tui.engine.letter_desk import LetterDesk
 from routemq_tui.engine.lock import STATE_FOLDER, NodeLock
 from routemq_tui.engine.log_pump import LogPump
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.metrics import SAMPLE_EVERY
 from routemq_tui.engine.policy import RestartPolicy
-from routemq_tui.engine.port import LogReader
+from routemq_tui.engine.port import LetterReader, LogReader, MessageReader, Span
 from routemq_tui.engine.sessions import SessionList
-from routemq_tui.engine.snapshot import EngineState, Snapshot
+from routemq_tui.engine.slot import Slot
+from routemq_tui.engine.snapshot import EngineState, History, Snapshot
 from routemq_tui.engine.snapshots import Observer
 from routemq_tui.engine.supervisor import Supervisor
 from routemq_tui.engine.surroundings import Surroundings
+from routemq_tui.engine.told import ToldMessages
 from routemq_tui.engine.traffic_host import TrafficHost
 from routemq_tui.engine.wake import Wake
+from routemq_tui.engine.watch import WorkerWatch
 from routemq_tui.errors import ExitCode
 
 PUBLISH_EVERY = 0.1
 """Least seconds between two snapshots."""
 REFRESH_EVERY = 0.25
 """Most seconds between two snapshots."""
+GATHER = 0.02
+"""Seconds in which reports come together while messages are told: a round costs more than a report."""
 _REPEATED_FAILURE_PAUSE = 0.2
 
 
@@ -60,18 +65,29 @@ class Engine:
         slots = config.root / STATE_FOLDER / f"{config.app.node}.slots.json"
         sessions = SessionList(slots, session_home(config.broker), self._journal)
         self._ledgers = Ledgers(self._journal)
+        self._told = ToldMessages()
         around = Surroundings(
-            self._journal, self._pump.watch_worker, sessions, self._ledgers, policy or RestartPolicy()
+            self._journal,
+            self._pump.watch_worker,
+            sessions,
+            self._ledgers,
+            self._told,
+            policy or RestartPolicy(),
         )
         self._supervisor = Supervisor(config, around)
-        self._observer = Observer(config, self._supervisor, self._journal)
+        self._observer = Observer(config, self._supervisor, self._journal, self._told)
         self._wake = Wake()
         self._broker = BrokerHost(config, self._journal, self._pump.watch_fd, self._wake.set)
+        self._letters = LetterDesk(config.root / STATE_FOLDER, self._journal)
+        self._errands = Errands(
+            config.root / STATE_FOLDER, self._journal, self._letters, lambda: self._broker.address
+        )
         self._traffic = TrafficHost(config.traffic, self._journal, self._pump.watch_fd)
         self._lock = NodeLock(config.root, config.app.node)
         self._control = ControlServer(self, socket_path(config.root, config.app.node))
         self._instance = InstanceFile(config.root / STATE_FOLDER, config.app.node)
         self._commands: deque[Command] = deque()
+        self._telling: list[Slot] = []
         self._state = EngineState.STARTING
         self._stopped = threading.Event()
         self._next_sample = 0.0
@@ -85,6 +101,17 @@ class Engine:
     @property
     def logs(self) -> LogReader:
         return self._store
+
+    @property
+    def messages(self) -> MessageReader:
+        return self._told.messages
+
+    @property
+    def letters(self) -> LetterReader:
+        return self._letters
+
+    def history(self, name: str | None, span: Span = "60s") -> History:
+        return self._observer.history(name, span)
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
@@ -108,6 +135,7 @@ class Engine:
             raise
         self._supervisor.adopt()
         self._wake.open()
+        self._watch = WorkerWatch(self._wake)
         if output is not None:
             self._pump.watch_fd(ENGINE, output)
         self._pump.start()
@@ -162,20 +190,11 @@ class Engine:
             time.sleep(_REPEATED_FAILURE_PAUSE)  # the same mistake again must not eat the machine
 
     def _wait(self, now: float) -> None:
-        ready: list[Any] = wait(self._waitables(), self._patience(now))
-        if ready:
+        if self._telling and self._supervisor.tapped:
+            time.sleep(GATHER)
+        happened, self._telling = self._watch.wait(self._supervisor, self._patience(now))
+        if happened:
             self._dirty = True
-        if self._wake in ready:
-            self._wake.clear()
-
-    def _waitables(self) -> list[Any]:
-        things: list[Any] = [self._wake]
-        for slot in self._supervisor:
-            if slot.process is not None:
-                things.append(slot.process.sentinel)
-                if slot.process.control is not None:
-                    things.append(slot.process.control)
-        return things
 
     def _patience(self, now: float) -> float:
         if self._commands or self._supervisor.more_to_start:
@@ -190,12 +209,15 @@ class Engine:
         while self._commands:
             command = self._commands.popleft()
             self._dirty = True
+            if isinstance(command, ErrandCommand):
+                self._errands.send(command)
+                continue
             self._supervisor.execute(command, now)
             if isinstance(command, Stop):
                 self._state = EngineState.STOPPING
 
     def _take_news(self, now: float) -> None:
-        for slot in self._supervisor:
+        for slot in self._telling:
             if slot.process is None:
                 continue
             slot.take_reports(now)
@@ -238,6 +260,7 @@ class Engine:
             self.exit_code = ExitCode.WORKERS_FAILED
         steps: tuple[Callable[[], object], ...] = (
             self._supervisor.kill_now,
+            self._errands.stop,
             self._traffic.stop,
             self._broker.stop,
             fork_server.stop,
@@ -255,6 +278,7 @@ class Engine:
         self._journal.event(ENGINE, f"stopped, exit code {self.exit_code:d}", logging.INFO)
         with suppress(Exception):  # only if observing itself is what failed: the last snapshot stays
             self._snapshot = self._observe(time.monotonic())
+        self._watch.close()
         self._wake.close()
         atexit.unregister(self._last_resort)
         self._stopped.set()

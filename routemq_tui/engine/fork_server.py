@@ -1,8 +1,9 @@
 """The fork server worker processes come from: preloaded with our worker code, never with the user's.
 
 It is started before any screen: a screen replaces `sys.stderr` with an object without a file descriptor, and
-multiprocessing then cannot start its resource tracker. What it and a worker that has not yet taken its own
-output say goes into a pipe, not to the terminal.
+multiprocessing then cannot start its resource tracker. And it is started first of all, since it imports for
+longer than the program does. What it and a worker that has not yet taken its own output say goes into a pipe,
+not to the terminal.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PRELOAD = ["routemq_tui.worker.detached", "routemq_tui.worker.main", "paho.mqtt.client"]
+PRELOAD = [
+    "routemq_tui.worker.detached",
+    "routemq_tui.worker.main",
+    "paho.mqtt.client",
+    "routemq_tui.worker.preloaded",
+]
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
 
 _lock = threading.RLock()
 _users = 0
+_output: int | None = None
+"""What it says, until its first user takes that."""
 
 
 @contextmanager
@@ -66,25 +74,40 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def start() -> int | None:
-    """Start the fork server, or join the one this process has; `stop` undoes it.
+def begin() -> None:
+    """Start the fork server, and do not wait: it imports while the program does. `start` is still to come.
 
-    Returns the read end of a pipe with all it says, or None when somebody else reads it already.
+    Whoever never calls that leaves nothing behind: it ends with this process.
     """
-    global _users
+    global _output
     with _lock:
-        _users += 1
-        if _users > 1:
-            return None
+        if _users or _output is not None:
+            return
         forkserver.set_forkserver_preload(PRELOAD)
         _start_resource_tracker()
         read_end, write_end = os.pipe()
         try:
             with _empty_main(), _output_to(write_end):
                 forkserver.ensure_running()
+        except BaseException:
+            os.close(read_end)
+            raise
         finally:
             os.close(write_end)
-        return read_end
+        _output = read_end
+
+
+def start() -> int | None:
+    """Start the fork server, or join the one this process has; `stop` undoes it.
+
+    Returns the read end of a pipe with all it says, or None when somebody else reads it already.
+    """
+    global _users, _output
+    with _lock:
+        begin()
+        _users += 1
+        output, _output = _output, None
+        return output
 
 
 def _start_resource_tracker() -> None:
@@ -109,6 +132,8 @@ def start_process(target: Callable[..., object], name: str, args: tuple[Any, ...
     process = CONTEXT.Process(target=target, name=name, args=args)
     with _empty_main():
         process.start()
+    # The library asks each process in this set at every start whether it has ended; the engine knows.
+    getattr(multiprocessing.process, "_children", set()).discard(process)
     return process
 
 

@@ -2,10 +2,16 @@
 
 Every descriptor is read as far as it goes and never waited for. It is watched until its end of file, so that
 the last words of a dead process are read, and then closed.
+
+The thread shares the interpreter with the screen, which comes first: after it has read, it pauses for as long
+as the reading took of a core's time, so that it never takes more than half of one; a worker that says more
+drops it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import re
@@ -21,11 +27,15 @@ from typing import Any, Protocol
 from routemq_tui.engine.journal import ENGINE
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.process import OutputPipes
-from routemq_tui.engine.sanitise import CleanLine, LineAssembler, clean_lines
+from routemq_tui.engine.sanitise import CleanLine, LineAssembler, clean_batch
 from routemq_tui.engine.wake import Wake
 from routemq_tui.worker.log_queue import LogReceiver
 
 _READ = 256 * 1024
+_PAUSE = 0.04
+"""Seconds after a reading until the next one: what comes in that time is read at once, and wakes nobody."""
+_SHORT_PAUSE = 0.002
+"""The same when a pipe was half full, since a worker may be waiting."""
 _PARTIAL_AFTER = 0.3
 """Seconds until a line that was begun and not ended is shown as it is."""
 
@@ -38,6 +48,8 @@ class _Feed(Protocol):
     """Something that is read: `read` returns False at its end."""
 
     fd: int
+    last_read: int
+    """Bytes of the last reading."""
 
     def read(self, store: LogStore) -> bool: ...
     def flush(self, store: LogStore) -> None: ...
@@ -56,11 +68,13 @@ class _RecordFeed:
         self._source = source
         self._receiver = LogReceiver(connection)
         self.fd = self._receiver.fileno()
+        self.last_read = 0
 
     def read(self, store: LogStore) -> bool:
-        for record in self._receiver.get_batch():
-            lines = clean_lines(record.text)
-            store.add(self._source, lines, record.level, record.stream, record.logger, record.time)
+        for batch in self._receiver.get_batches(_READ):
+            run, numbers = clean_batch(batch)
+            store.add_mixed(self._source, run, batch.kinds, numbers)
+        self.last_read = self._receiver.last_read
         return not self._receiver.closed
 
     def flush(self, store: LogStore) -> None:
@@ -83,23 +97,28 @@ class _ByteFeed:
         levels_told: bool = False,
     ) -> None:
         self.fd = fd
+        self.last_read = 0
         self._levels_told = levels_told
         self._source, self._stream, self._level = source, stream, level
         self._assembler = LineAssembler()
         self._close = close
         os.set_blocking(fd, False)
+        with contextlib.suppress(OSError, AttributeError):  # Linux only; refused beyond the user's budget
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _READ)
 
     @property
     def pending(self) -> bool:
         return self._assembler.pending
 
     def read(self, store: LogStore) -> bool:
+        self.last_read = 0
         try:
             data = os.read(self.fd, _READ)
         except BlockingIOError:
             return True
         except OSError:
             data = b""
+        self.last_read = len(data)
         self._store_lines(store, self._assembler.feed(data))
         return bool(data)
 
@@ -180,12 +199,19 @@ class LogPump:
         while self._arrivals:
             feed = self._arrivals.popleft()
             self._selector.register(feed.fd, selectors.EVENT_READ, feed)
-        for key, _ in self._selector.select(self._timeout()):
+        ready = self._selector.select(self._timeout())
+        used = time.thread_time()
+        fullest = 0
+        for key, _ in ready:
             if key.data is None:
                 self._wake.clear()
             else:
                 self._read(key.data)
+                fullest = max(fullest, key.data.last_read)
         self._flush_partial_lines()
+        if fullest and self._ending is None:
+            pause = _SHORT_PAUSE if fullest > _READ // 2 else _PAUSE
+            time.sleep(max(pause, time.thread_time() - used))
 
     def _is_over(self) -> bool:
         if self._ending is None or self._arrivals:

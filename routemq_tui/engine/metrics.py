@@ -1,4 +1,4 @@
-"""Rates, percentiles and histories from the cells of a slot: arithmetic over samples, the clock passed in.
+"""Rates and percentiles from the cells of a slot: arithmetic over samples, the clock passed in.
 
 A sample is a copy of the cells at one moment. Counters only rise, so everything over a window is the
 difference of its two ends; one number jumping back (a slot made anew) counts as nothing.
@@ -10,13 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from routemq_tui.engine.snapshot import History, Mark, Metrics
+from routemq_tui.engine.snapshot import Metrics
 from routemq_tui.worker import cells
 
 WINDOW = 6.0
 """Seconds a rate looks back."""
 SAMPLE_EVERY = 0.5
-POINTS = 60
 _PER_POINT = round(1 / SAMPLE_EVERY)
 _KEPT = round(WINDOW / SAMPLE_EVERY) + 1
 
@@ -136,31 +135,6 @@ def add_windows(windows: Iterable[Window]) -> tuple[float, Window]:
         for bucket, count in window.latencies.items():
             latencies[bucket] = latencies.get(bucket, 0) + count
     return rate, Window(seconds, ok, failed, busy, latencies)
-
-
-class HistoryKeeper:
-    """Points of one sparkline set, one a second."""
-
-    def __init__(self) -> None:
-        self._points: deque[tuple[float, float, float, float]] = deque(maxlen=POINTS)
-        self._marks: deque[Mark] = deque(maxlen=16)
-        self.history = History()
-
-    def add(self, rate: float, second: Window, cpu_percent: float | None, at: float) -> None:
-        """One point; `at` is Unix time."""
-        (p95,) = percentiles(second.latencies, (0.95,))
-        self._points.append((rate, p95 or 0.0, second.error_rate or 0.0, cpu_percent or 0.0))
-        while self._marks and self._marks[0].time < at - POINTS:
-            self._marks.popleft()
-        self._rebuild()
-
-    def mark(self, label: str, at: float) -> None:
-        self._marks.append(Mark(at, label))
-        self._rebuild()
-
-    def _rebuild(self) -> None:
-        rate, p95, error_rate, cpu_percent = zip(*self._points, strict=True) if self._points else ((),) * 4
-        self.history = History(rate, p95, error_rate, cpu_percent, tuple(self._marks))
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from routemq_tui.engine import fork_server
-from routemq_tui.worker.main import run
+from routemq_tui.worker.entry import run
 from routemq_tui.worker.spec import WorkerCommand, WorkerReport, WorkerSpec, decode_report, encode
 
 Target = Callable[..., object]

@@ -99,6 +99,14 @@ def _seen(slot: Slot, report: spec.Seen, now: float) -> None:
     slot.around.ledgers.seen(slot.route.name, slot.number, report, now)
 
 
+def _message_told(slot: Slot, report: spec.MessageTold, now: float) -> None:
+    slot.around.told.take(slot.name, report, now)
+
+
+def _errors_counted(slot: Slot, report: spec.ErrorsCounted, now: float) -> None:
+    slot.around.told.count(slot.name, report)
+
+
 _OUTCOMES = {
     "stored": "it is a dead letter",
     "published": "published as a dead letter",
@@ -125,4 +133,6 @@ _TAKE: dict[type, Callable[..., None]] = {
     spec.StoreRecovered: _store_recovered,
     spec.Stopped: _stopped,
     spec.Seen: _seen,
+    spec.MessageTold: _message_told,
+    spec.ErrorsCounted: _errors_counted,
 }

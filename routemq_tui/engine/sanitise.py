@@ -1,16 +1,18 @@
 """Log text is hostile: this makes lines of it that are harmless to draw. Pure text, done once, at the store.
 
 Control characters become visible (`␛`, `\\x9b`, `\\u202e`), SGR colours are kept apart, tabs are expanded,
-bytes that are no UTF-8 become U+FFFD, and a line is at most LINE_LIMIT characters long.
+bytes that are no UTF-8 become U+FFFD, and a line is at most LINE_LIMIT characters long and says how much more
+there was.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-LINE_LIMIT = 64 * 1024
-"""Characters of one line that are kept."""
+from routemq_tui.worker.log_queue import LINE_LIMIT, LogBatch
+
 TAB = 8
 
 _SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
@@ -22,6 +24,15 @@ _LINE_END = re.compile(r"\r?\n")
 class CleanLine(NamedTuple):
     text: str
     ansi: str | None
+
+
+class CleanRun(NamedTuple):
+    """Lines with the time of each; most runs have no colours at all."""
+
+    texts: Sequence[str]
+    times: Sequence[float]
+    ansi: Mapping[int, str]
+    """Place in `texts` -> the same with its colours, for those that have any."""
 
 
 def _visible() -> dict[int, str]:
@@ -52,33 +63,53 @@ def _visible() -> dict[int, str]:
 _VISIBLE = _visible()
 
 
-def clean_lines(text: str) -> list[CleanLine]:
-    """The lines of a record; a final newline makes no empty line."""
-    if len(text) <= LINE_LIMIT and text.isprintable():  # nearly every line: no newline, no control
+def clean_batch(batch: LogBatch) -> tuple[CleanRun, bytes]:
+    """The lines of many records, and of each the place of its kind."""
+    texts = batch.texts
+    if not batch.cuts and "".join(texts).isprintable() and max(map(len, texts), default=0) <= LINE_LIMIT:
+        return CleanRun(texts, batch.times, {}), batch.numbers  # nearly always: no newline, no control
+    cleaned: list[str] = []
+    times: list[float] = []
+    numbers = bytearray()
+    ansi: dict[int, str] = {}
+    for place, (text, time, number) in enumerate(zip(texts, batch.times, batch.numbers, strict=True)):
+        for line in clean_lines(text, batch.cuts.get(place, 0)):
+            if line.ansi is not None:
+                ansi[len(cleaned)] = line.ansi
+            cleaned.append(line.text)
+            times.append(time)
+            numbers.append(number)
+    return CleanRun(cleaned, times, ansi), bytes(numbers)
+
+
+def clean_lines(text: str, cut: int = 0) -> list[CleanLine]:
+    """The lines of a record; a final newline makes no empty line. `cut` characters are missing at its end."""
+    if not cut and len(text) <= LINE_LIMIT and text.isprintable():
         return [CleanLine(text, None)]
     lines = _LINE_END.split(text)
     if len(lines) > 1 and not lines[-1]:
         lines.pop()
-    return [clean_line(line) for line in lines]
+    return [*map(clean_line, lines[:-1]), clean_line(lines[-1], cut)]
 
 
-def clean_line(line: str, cut: int = 0) -> CleanLine:
+def clean_line(line: str, cut: int = 0, unit: str = "characters") -> CleanLine:
     """One line without its newline. `cut` is how much of it the caller has already left out."""
     if not cut and len(line) <= LINE_LIMIT and line.isprintable():
         return CleanLine(line, None)
-    cut += max(0, len(line) - LINE_LIMIT)
-    if len(line) > LINE_LIMIT:
-        line = _SGR_LIKE_END.sub("", line[:LINE_LIMIT])
+    if cut or len(line) > LINE_LIMIT:
+        kept = _SGR_LIKE_END.sub("", line[:LINE_LIMIT])
+        cut += len(line) - len(kept)
+        line = kept
     text, ansi = _clean(line)
     if cut:
-        mark = f" … [{cut:,} more characters cut]"
+        mark = f" … {cut:,} {unit} more were cut"
         return CleanLine(text + mark, None if ansi is None else ansi + mark)
     return CleanLine(text, ansi)
 
 
 def clean_bytes(line: bytes, cut: int = 0) -> CleanLine:
-    """One line as it came from a file descriptor."""
-    return clean_line(line.decode("utf-8", "replace"), cut)
+    """One line as it came from a file descriptor; `cut` counts bytes."""
+    return clean_line(line.decode("utf-8", "replace"), cut, "bytes")
 
 
 def _clean(line: str) -> tuple[str, str | None]:

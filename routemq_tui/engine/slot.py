@@ -15,7 +15,8 @@ from routemq_tui.config.model import RouteConfig
 from routemq_tui.engine import fork_server, reports
 from routemq_tui.engine.deaths import DeathTable
 from routemq_tui.engine.endings import End, death_of, describe_end, drained_words
-from routemq_tui.engine.metrics import HistoryKeeper, Track, take_sample
+from routemq_tui.engine.histories import HistoryKeeper
+from routemq_tui.engine.metrics import Track, take_sample
 from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
 from routemq_tui.engine.process import ControlError, WorkerProcess
 from routemq_tui.engine.sessions import SessionEntry
@@ -67,6 +68,7 @@ class Slot:
         self.started_at = 0.0
         self.received_before = self.ended_before = 0
         """Messages received and handled when the process started."""
+        self.tapped = False
         self.drain_deadline: float | None = None
         self.is_sync = False
         """Whether the handler is known to be a plain function."""
@@ -253,6 +255,7 @@ class Slot:
         if process is None:
             return
         self.take_reports(now)  # what it said last
+        self.around.told.ended(self.name, self.words[cells.FAILED])
         end = describe_end(self, process, now)
         one_queue = process.spec.broker.one_queue_per_group
         process.close()

@@ -35,17 +35,24 @@ class Mark:
     """Unix time."""
     label: str
     """"+1 worker", "killed", "restarted"."""
+    effect: str = ""
+    """What followed, from the 10 s before and after: "rate +31 %, p95 -12 ms". Empty until 15 s have passed,
+    when nothing was to be measured, and when another mark came in between: that one tells of both."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One point a second, oldest first, the last one just now; at most 60 points, all of the same length."""
+    """One point a `step`, oldest first, the last one just now; at most 60 points, all of the same length."""
 
     rate: tuple[float, ...] = ()
     p95: tuple[float, ...] = ()
     error_rate: tuple[float, ...] = ()
     cpu_percent: tuple[float, ...] = ()
     marks: tuple[Mark, ...] = ()
+    step: float = 1.0
+    """Seconds from one point to the next."""
+    until: float = 0.0
+    """Unix time at which the last point ends (it may be in the making); 0 when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,10 @@ class RouteSnapshot:
 
     reason: str = ""
     """What holds it up, in words: "jobs/2 holds a message: the disk is full"."""
+    tapped: bool = False
+    """Its messages are told one by one (`SetTap`). Those that fail are told in any case."""
+    sampled: float | None = None
+    """Share of the messages that the tap shows lately, 0 to 1; None: all."""
 
 
 _LOG_SLOTS = 64
@@ -211,6 +222,38 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Messages that failed for good at the same place of the user's code, or in the same way.
+
+    The counts of all groups add up to the failed counters of the workers: what a killed worker could not
+    tell any more is the group `unknown`, groups that were let go are summed up in `others`.
+    """
+
+    fingerprint: str
+    """In hexadecimal digits; or `unknown`, `others`."""
+    kind: str
+    """`ValueError`; `poison` and `timeout` for messages that cost a process; `payload` for what does not
+    decode."""
+    text: str
+    """Of the last one, a line."""
+    where: str
+    """`routes/sensors.py:12 in temperature`; the topic of poison and timeouts."""
+    count: int
+    """Messages given up; 0 while a message only has cost processes."""
+    first_seen: float
+    last_seen: float
+    """Unix times."""
+    routes: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    """`temperature/2`, at most 64 of them."""
+    trend: tuple[int, ...] = ()
+    """Counts every 10 s, the last 30, oldest first."""
+    example: int = 0
+    """`seq` of a message that is kept (`port.MessageReader.get`); 0: none."""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     sequence: int
     time: float
@@ -230,3 +273,5 @@ class Snapshot:
     """The last 50, oldest first."""
     ledgers: tuple[Ledger, ...] = ()
     """Of the last 20 deaths with messages in hand, newest last."""
+    errors: tuple[ErrorGroup, ...] = ()
+    """Newest `last_seen` first, at most 100."""

@@ -4,12 +4,13 @@ Top level: `version, pid, time, state, group, node, health, health_percent, runn
 address, state, version, reason, dropped}, totals{metrics}, routes[],
 notices[{number, time, severity, text}], ledgers[{worker, pid, time, reason, in_flight, settled, entries[
 {fingerprint, topic, outcome ("awaited", "redelivered", "handled", "handled twice" or "unknowable"), slot,
-after}]}]`.
+after}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen, routes, workers, trend,
+example, traceback}]`.
 
 A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, max_workers, state
-("running", "paused", "degraded" or "down"), reason, metrics, workers[]`. A worker: `name, slot, pid, state,
-reason, client_id, connected, window, share, restarts, uptime, retry_in, last_exit, last_error, current_topic,
-current_for, metrics`.
+("running", "paused", "degraded" or "down"), reason, tapped, sampled, metrics, workers[]`. A worker: `name,
+slot, pid, state, reason, client_id, connected, window, share, restarts, uptime, retry_in, last_exit,
+last_error, current_topic, current_for, metrics`.
 
 The metrics stand beside the other keys of a route or worker: `received, ok, failed, retried, dead_lettered,
 dropped, duplicates, in_flight, log_dropped` (counts), `rate` (messages a second), `error_rate, utilisation`
@@ -47,6 +48,7 @@ def snapshot_values(snapshot: Snapshot) -> dict[str, Any]:
         "routes": [_route(each) for each in snapshot.routes],
         "notices": [asdict(each) for each in snapshot.notices],
         "ledgers": [_ledger(each) for each in snapshot.ledgers],
+        "errors": [asdict(each) for each in snapshot.errors],
     }
 
 
@@ -64,6 +66,8 @@ def _route(route: RouteSnapshot) -> dict[str, Any]:
         "max_workers": route.max_workers,
         "state": _state_of(route),
         "reason": route.reason,
+        "tapped": route.tapped,
+        "sampled": route.sampled,
         **_metrics(route.metrics),
         "workers": [_worker(each) for each in route.workers],
     }

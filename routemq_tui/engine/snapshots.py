@@ -7,16 +7,20 @@ cheap at ten a second with 64 workers.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from routemq_tui.config.model import Config
 from routemq_tui.engine.crew import Crew
+from routemq_tui.engine.histories import HistoryKeeper, joined
 from routemq_tui.engine.journal import Journal
-from routemq_tui.engine.metrics import HistoryKeeper, Totals, Window, add_windows, metrics_of, take_sample
+from routemq_tui.engine.metrics import Totals, Window, add_windows, metrics_of, take_sample
+from routemq_tui.engine.port import Span
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import (
     BrokerSnapshot,
     EngineState,
     Health,
+    History,
     Metrics,
     Notice,
     RouteSnapshot,
@@ -25,6 +29,7 @@ from routemq_tui.engine.snapshot import (
 )
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.engine.told import ToldMessages
 from routemq_tui.engine.watchdog import look_after
 from routemq_tui.worker import black_box, cells
 
@@ -42,7 +47,10 @@ def health_of(running: int, desired: int) -> tuple[Health, int]:
 
 
 class Observer:
-    def __init__(self, config: Config, supervisor: Supervisor, journal: Journal) -> None:
+    def __init__(
+        self, config: Config, supervisor: Supervisor, journal: Journal, told: ToldMessages | None = None
+    ) -> None:
+        self._told = told or ToldMessages()
         self._config = config
         self._supervisor = supervisor
         self._journal = journal
@@ -91,7 +99,8 @@ class Observer:
         everything = Totals()
         routes = []
         for crew in self._supervisor.crews.values():
-            route, totals = _route_snapshot(crew, now, now_ns)
+            share = self._told.share(crew.route.name, now) if crew.tapped else None
+            route, totals = _route_snapshot(crew, share, now, now_ns)
             everything.add_totals(totals)
             routes.append(route)
         running = sum(route.running for route in routes)
@@ -116,10 +125,28 @@ class Observer:
             running=running,
             desired=desired,
             notices=notices,
+            errors=self._told.errors.values(time.time()),
         )
 
+    # -- from any thread ---------------------------------------------------------------------------------
 
-def _route_snapshot(crew: Crew, now: float, now_ns: int) -> tuple[RouteSnapshot, Totals]:
+    def history(self, name: str | None, span: Span) -> History:
+        crews = self._supervisor.crews
+        if name is None:
+            whole = self._keeper.of(span)
+            marks = joined((each, crew.keeper.of(span).marks) for each, crew in crews.items())
+            return replace(whole, marks=marks)
+        route, _, number = name.rpartition("/")
+        crew = crews.get(route or name)
+        if crew is None:
+            return History()
+        if not route:
+            return crew.keeper.of(span)
+        slot = crew.slots.get(int(number)) if number.isdecimal() else None
+        return History() if slot is None else slot.keeper.of(span)
+
+
+def _route_snapshot(crew: Crew, share: float | None, now: float, now_ns: int) -> tuple[RouteSnapshot, Totals]:
     totals = Totals()
     totals.add_totals(crew.retired)
     slots = list(crew)
@@ -145,6 +172,8 @@ def _route_snapshot(crew: Crew, now: float, now_ns: int) -> tuple[RouteSnapshot,
         history=crew.keeper.history,
         workers=tuple(workers),
         reason="; ".join(f"{slot.name} {slot.holding}" for slot in slots if slot.holding),
+        tapped=crew.tapped,
+        sampled=share,
     )
     return snapshot, totals
 

@@ -11,10 +11,10 @@ import subprocess
 import threading
 
 from routemq_tui.engine.journal import Journal
-from routemq_tui.worker import step_aside
 from routemq_tui.worker.spec import WorkerSpec
 
-_SECONDS = step_aside.SECONDS + 5.0
+_SECONDS = 10.0
+"""The process gives up after half of that."""
 
 
 class SteppingAside:
@@ -26,6 +26,8 @@ class SteppingAside:
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self, spec: WorkerSpec) -> None:
+        from routemq_tui.worker import step_aside  # and with it paho, which an engine seldom needs
+
         self.end()
         try:
             self._process = step_aside.start(spec)

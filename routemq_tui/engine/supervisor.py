@@ -14,7 +14,7 @@ from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
-from routemq_tui.worker.spec import BrokerAddress
+from routemq_tui.worker.spec import BrokerAddress, TurnTap
 
 STARTS_PER_STEP = 8
 """A start takes about 5 ms; between steps commands and reports get their turn."""
@@ -31,6 +31,7 @@ class Supervisor:
         self._config = config
         self._journal = around.journal
         self._sessions = around.sessions
+        self._told = around.told
         self._stop_deadline: float | None = None
         self._broker: BrokerAddress | None = None
         self._started = 0
@@ -41,6 +42,11 @@ class Supervisor:
     @property
     def all_gone(self) -> bool:
         return all(slot.process is None for slot in self)
+
+    @property
+    def tapped(self) -> bool:
+        """Whether messages of any route are told one by one."""
+        return any(crew.tapped for crew in self.crews.values())
 
     @property
     def any_failed(self) -> bool:
@@ -140,7 +146,7 @@ class Supervisor:
 
     # -- commands ----------------------------------------------------------------------------------------
 
-    def execute(self, command: commands.Command, now: float) -> None:
+    def execute(self, command: commands.RouteCommand | commands.Stop, now: float) -> None:
         if isinstance(command, commands.Stop):
             self.stop(now, command.force)
             return
@@ -238,6 +244,17 @@ class Supervisor:
         for slot in crew.members:
             slot.set_paused(crew.paused, now)
 
+    def _tap(self, crew: Crew, command: commands.SetTap, now: float) -> None:
+        if crew.tapped == command.on:
+            return
+        crew.tapped = command.on
+        self._told.tap_turned(crew.route.name)
+        self._journal.event("engine", f"{crew.route.name}: tap {'on' if command.on else 'off'}")
+        for slot in crew:
+            slot.tapped = command.on
+            if slot.process is not None:
+                slot.process.send(TurnTap(command.on))
+
     def _slot(self, crew: Crew, number: int) -> Slot | None:
         slot = crew.slots.get(number)
         if slot is None:
@@ -267,4 +284,5 @@ _EXECUTE: dict[type, Callable[[Supervisor, Crew, Any, float], None]] = {
     commands.RollingRestart: Supervisor._roll,
     commands.PauseRoute: Supervisor._pause,
     commands.ResumeRoute: Supervisor._pause,
+    commands.SetTap: Supervisor._tap,
 }

@@ -11,7 +11,8 @@ from routemq_tui.engine.ledgers import Ledgers
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.process import OutputPipes, Target
 from routemq_tui.engine.sessions import SessionList
-from routemq_tui.worker.main import run
+from routemq_tui.engine.told import ToldMessages
+from routemq_tui.worker.entry import run
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Surroundings:
     watch_outputs: Callable[[str, OutputPipes], None]
     sessions: SessionList
     ledgers: Ledgers
+    told: ToldMessages = field(default_factory=ToldMessages)
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     target: Target = run
     chance: Callable[[], float] = random.random

@@ -12,6 +12,7 @@ import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
 from routemq_tui.routing.handler import Handler
@@ -72,7 +73,9 @@ def write_calls(
     if not whole:
         source += ["def call_parts(text, params, payload):", *body]
     where = getattr(function, "__qualname__", type(function).__name__)
-    exec(compile("\n".join(source), f"<call of {where}>", "exec"), names)
+    # In our folder, so that it is taken for ours where frames of ours are cut off a traceback.
+    file = Path(__file__).with_name(f"<call of {where}>".replace("/", "_"))
+    exec(compile("\n".join(source), str(file), "exec"), names)
     return names["call"], names.get("call_parts")
 
 

@@ -11,23 +11,33 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.filter import LineFilter
+from textual.message import Message
 from textual.screen import Screen
 
+from routemq_tui.config.model import UiConfig
 from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
+from routemq_tui.tui.habits import Habits
+from routemq_tui.tui.keymap import KeyNames, keymap_of
+from routemq_tui.tui.layout_memory import LayoutMemory
+from routemq_tui.tui.no_colour import NoColour, wants_no_colour
+from routemq_tui.tui.notices import SECONDS, Sayings, Severity, Toast
 from routemq_tui.tui.palette import KeyCommands
-from routemq_tui.tui.screens.main import MainScreen
+from routemq_tui.tui.read_only import ReadOnlyEngine
+from routemq_tui.tui.screens.main import WIDE, MainScreen
 from routemq_tui.tui.screens.prompt import Prompt
-from routemq_tui.tui.theme import DARK, THEMES
+from routemq_tui.tui.theme import DARK, THEMES, first_theme, remember_theme
+from routemq_tui.tui.widgets.key_bar import KeyBar
 
 TICK = 0.25
 """Seconds between two looks at the engine."""
@@ -38,8 +48,10 @@ GRACE = 1.0
 """Seconds from the end of the engine to the end of a program that has lost its terminal."""
 COLLECT_AFTER = (5_000, 10, 5_000)
 """New objects until the youngest are looked through; so many times until the next older ones are."""
-BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-wide"), (120, "-wider"), (150, "-huge")]
+BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (WIDE, "-wide"), (120, "-wider"), (150, "-huge")]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+NO_COLOUR = (NoColour(),)
+"""The same each time: what was drawn is remembered by it."""
 
 
 class RouteMQApp(App[int], inherit_bindings=False):
@@ -47,18 +59,52 @@ class RouteMQApp(App[int], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {KeyCommands}
     # Bound here too, or Textual would bind it with priority over the dialogs.
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p", "command_palette", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p", "command_palette", show=False, id="palette")]
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall")]  # noqa: RUF012
 
-    def __init__(self, engine: EnginePort, *, tick: float | None = TICK, theme: str = DARK.name) -> None:
-        """`tick` None: nothing moves by itself; tests call `MainScreen.tick`."""
+    class Told(Message):
+        """Something to tell, from any thread."""
+
+        def __init__(self, toast: Toast) -> None:
+            super().__init__()
+            self.toast = toast
+
+    def __init__(
+        self,
+        engine: EnginePort,
+        *,
+        tick: float | None = TICK,
+        theme: str = DARK.name,
+        ui: UiConfig | None = None,
+        memory: LayoutMemory | None = None,
+        owns_engine: bool = True,
+    ) -> None:
+        """`tick` None: nothing moves by itself; tests call `MainScreen.tick`. Theme "": what `ui`, memory and
+        terminal ask for. A screen that does not own its engine leaves it running."""
         super().__init__()
-        self._engine, self._tick = engine, tick
+        self.habits = habits = Habits(
+            ui or UiConfig(), memory or LayoutMemory(), owns_engine, lambda: self.key_names
+        )
+        self._engine: EnginePort = ReadOnlyEngine(engine) if habits.ui.read_only else engine
+        self._tick = tick
         self._signalled = False
+        self.sayings = Sayings()
+        self.key_names = KeyNames()
+        self.no_color = wants_no_colour(os.environ, self.console.color_system)
         for each in THEMES:
             self.register_theme(each)
-        self.theme = theme
+        self.theme = theme or first_theme(habits.ui, habits.memory, self.console.color_system)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._styled_as: str | None = self.theme
+        if habits.ui.keys:
+            self.set_keymap(keymap_of(habits.ui))
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual asks for it once at the start, for the theme that all was styled with just before."""
+        styled_as, self._styled_as = self._styled_as, None
+        if styled_as != self.theme:
+            super().refresh_css(animate)
 
     def on_mount(self) -> None:
         # Not in a thread (a test's runner), where signals cannot be handled.
@@ -67,10 +113,57 @@ class RouteMQApp(App[int], inherit_bindings=False):
             for number in SIGNALS:
                 loop.add_signal_handler(number, self._on_signal)
             # Not through the loop: that waits for ever to draw, once Textual's writing thread has failed.
-            signal.signal(signal.SIGHUP, lambda *_: leave_without_terminal(self._engine))
+            if self.habits.owns_engine:
+                signal.signal(signal.SIGHUP, lambda *_: leave_without_terminal(self._engine))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return NO_COLOUR if self.no_color else super().get_line_filters()
+
+    def set_keymap(self, keymap: Mapping[str, str]) -> None:
+        self.key_names = KeyNames(keymap)
+        super().set_keymap(dict(keymap))
+
+    def choose_theme(self, name: str) -> None:
+        """Take a theme and remember it."""
+        self.theme = name
+        remember_theme(self.habits.ui, self.habits.memory, name)
+
+    # What is told, in the bottom line instead of Textual's toasts, which would lie over the log
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        text = f"{title}: {message}" if title else message
+        self.post_message(self.Told(Toast(text, severity, timeout or SECONDS[severity])))
+
+    @on(Told)
+    def _on_told(self, event: Told) -> None:
+        self.sayings.add(event.toast, time.monotonic())
+        self._show_told()
+        self.set_timer(event.toast.seconds + 0.05, self._show_told)
+
+    @on(KeyBar.Dismissed)
+    def clear_notifications(self) -> None:
+        self.sayings.clear()
+        self._show_told()
+
+    def _show_told(self) -> None:
+        told = self.sayings.current(time.monotonic())
+        for screen in self.screen_stack:
+            for bar in screen.query(KeyBar):
+                bar.show_told(told)
 
     def _on_signal(self) -> None:
         """A polite signal is the key `q`; the second one forces."""
+        if not self.habits.owns_engine:
+            self.exit(ExitCode.OK)
+            return
         self._engine.send(Stop(force=self._signalled))
         self._signalled = True
 
@@ -95,17 +188,26 @@ class RouteMQApp(App[int], inherit_bindings=False):
             event.prevent_default()
 
     def get_default_screen(self) -> Screen[None]:
-        return MainScreen(self._engine, self._tick)
+        return MainScreen(self._engine, self._tick, self.habits)
 
 
-def run(engine: EnginePort) -> int:
-    """Show the screen until the user quits and the engine has stopped; the exit code of the program."""
-    app = RouteMQApp(engine)
+def run(
+    engine: EnginePort,
+    ui: UiConfig | None = None,
+    memory: LayoutMemory | None = None,
+    owns_engine: bool = True,
+) -> int:
+    """Show the screen until the user quits and the engine has stopped; the exit code of the program.
+
+    One that does not own its engine ends without it.
+    """
+    app = RouteMQApp(engine, theme="", ui=ui, memory=memory, owns_engine=owns_engine)
     collect_rarely()
     try:
-        app.run()
+        app.run(mouse=app.habits.ui.mouse)
     finally:
-        stop_engine(engine)
+        if owns_engine:
+            stop_engine(engine)
     return app.return_code or ExitCode.OK
 
 
@@ -123,10 +225,9 @@ def leave_without_terminal(engine: EnginePort) -> None:
 def collect_rarely() -> None:
     """Spare the screen the pauses in which Python looks through all that lives for reference cycles.
 
-    With 200,000 log lines in the store such a pause takes 120 to 240 ms, and a flood brings one each second.
-    Young objects are looked through as before; log lines and snapshots are in no cycle and need none of it.
+    They take 10 to 30 ms, and so would one here, before the first frame. Young objects are looked through as
+    before; what lives long, such as log blocks and snapshots, is in no cycle and needs none of it.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
 

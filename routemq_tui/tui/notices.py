@@ -1,4 +1,8 @@
-"""Which notices of the engine become toasts: each once, never so many that they cover the screen. Pure."""
+"""Which notices of the engine are told, each once, and what is being told now, the newest first. Pure.
+
+The line lies over the bottom line of keys, so that it never covers the table, a log line or a prompt. It goes
+after some seconds: what matters stands in the log or the table as well.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,25 @@ class Toasts:
         if self._last is None:
             return now - notice.time <= FRESH
         return notice.number > self._last
+
+
+class Sayings:
+    """What is being told: the newest, for its time; and how many others have time left."""
+
+    def __init__(self) -> None:
+        self._live: list[tuple[Toast, float]] = []
+
+    def add(self, toast: Toast, now: float) -> None:
+        self._live = [each for each in self._live if each[0].text != toast.text]
+        self._live.append((toast, now + toast.seconds))
+
+    def current(self, now: float) -> tuple[Toast, ...]:
+        """Newest first; empty when nothing is told."""
+        self._live = [each for each in self._live if each[1] > now]
+        return tuple(toast for toast, _ in reversed(self._live))
+
+    def clear(self) -> None:
+        self._live.clear()
 
 
 def _toast(notice: Notice) -> Toast:

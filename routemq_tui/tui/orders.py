@@ -93,7 +93,7 @@ def _drain_one(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | R
 def _drain(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     worker = worker or _only_worker(route)
     if worker is None:
-        return Refused("Select a worker: x drains the one that is selected")
+        return Refused("Select a worker: «drain» drains the one that is selected")
     if worker.state is WorkerState.DRAINING:
         return Refused(f"{worker.name} drains already")
     order = Order((DrainWorker(route.name, worker.slot),))
@@ -107,7 +107,9 @@ def _start(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refus
         return Order((StartWorker(route.name, worker.slot),))
     down = [each for each in route.workers if each.state in STARTABLE]
     if not down:
-        hint = f"press + to add one to {route.name}" if route.desired == 0 else "all of its workers are up"
+        hint = (
+            f"press «add» to add one to {route.name}" if route.desired == 0 else "all of its workers are up"
+        )
         return Refused(f"Nothing to start: {hint}")
     return Order(tuple(StartWorker(route.name, each.slot) for each in down))
 
@@ -115,7 +117,7 @@ def _start(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refus
 def _kill(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     worker = worker or _only_worker(route)
     if worker is None:
-        return Refused("Select a worker: X kills the one that is selected")
+        return Refused("Select a worker: «kill» kills the one that is selected")
     if worker.state not in ALIVE:
         return Refused(f"{worker.name} has no process to kill: it is {worker.state}")
     order = (KillWorker(route.name, worker.slot),)
@@ -128,9 +130,9 @@ def _kill(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refuse
 def _restart(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     worker = worker or _only_worker(route)
     if worker is None:
-        return Refused("Select a worker; R restarts all of the route, one by one")
+        return Refused("Select a worker; «rolling» restarts all of the route, one by one")
     if worker.state in STARTABLE:
-        return Refused(f"{worker.name} is {worker.state}: s starts it")
+        return Refused(f"{worker.name} is {worker.state}: «start» starts it")
     if worker.state is WorkerState.DRAINING:
         return Refused(f"{worker.name} drains already")
     return Order((RestartWorker(route.name, worker.slot),))
@@ -138,7 +140,7 @@ def _restart(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Ref
 
 def _rolling(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     if route.running == 0:
-        return Refused(f"No worker of {route.name} runs: s starts them")
+        return Refused(f"No worker of {route.name} runs: «start» starts them")
     return Order((RollingRestart(route.name),))
 
 

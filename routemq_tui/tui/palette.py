@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from routemq_tui.tui.keys import KEYS
 from routemq_tui.tui.screens.main import MainScreen
-from routemq_tui.tui.theme import THEMES
+from routemq_tui.tui.theme import THEME_WORDS
 
 IN_HELP = 0.05
 """The score of an entry that has the query only in its explanation: after all others."""
@@ -20,6 +20,12 @@ class Entry(NamedTuple):
     name: str
     help: str
     run: Callable[[], None]
+
+
+class ChoosesTheme(Protocol):
+    """The app, which this module cannot import."""
+
+    def choose_theme(self, name: str) -> None: ...
 
 
 class KeyCommands(Provider):
@@ -39,14 +45,12 @@ class KeyCommands(Provider):
         for key in KEYS:
             if key.palette:
                 refusal = screen.refusal(key)
-                words = f"Not now: {refusal}" if refusal else key.help
+                words = screen.fill(f"Not now: {refusal}") if refusal else screen.help_of(key)
                 name = f"{key.label}  ({screen.display_of(key)})"
                 yield Entry(_plain(name), _plain(words), partial(screen.press_key, key))
-        for theme in THEMES:
-            word = "dark" if theme.dark else "light"
-            yield Entry(
-                f"Theme: {word}", f"Colours for a {word} terminal", partial(self._set_theme, theme.name)
-            )
+        for theme in THEME_WORDS:
+            now = " (now)" if self.app.theme == theme.theme.name else ""
+            yield Entry(f"Theme: {theme.name}{now}", theme.help, partial(self._set_theme, theme.theme.name))
 
     def _places(self) -> Iterator[Entry]:
         screen = cast(MainScreen, self.screen)
@@ -54,7 +58,7 @@ class KeyCommands(Provider):
             yield Entry(_plain(f"Go to {row.key.label}"), "Select it", partial(screen.select, row.key))
 
     def _set_theme(self, name: str) -> None:
-        self.app.theme = name
+        cast(ChoosesTheme, self.app).choose_theme(name)
 
 
 def _plain(text: str) -> str:

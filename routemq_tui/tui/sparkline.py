@@ -40,14 +40,14 @@ def sparkline(values: Sequence[float], width: int, height: int = 1, top: float |
     return lines
 
 
-def mark_line(marks: Sequence[Mark], now: float, points: int, width: int) -> str:
-    """A line with a triangle under the cell of each mark of the last `points` seconds."""
+def mark_line(marks: Sequence[Mark], now: float, points: int, width: int, step: float = 1.0) -> str:
+    """A line with a triangle under the cell of each mark of the last `points` steps of so many seconds."""
     if points <= 0 or width <= 0:
         return ""
     per_cell = -(-points // width)
     cells = [" "] * width
     for mark in marks:
-        age = now - mark.time
+        age = (now - mark.time) / step
         place = width - 1 - int(max(0.0, age)) // per_cell
         if 0 <= place < width and age < points:
             cells[place] = "▲"

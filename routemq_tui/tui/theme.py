@@ -1,8 +1,16 @@
-"""The two themes of our own. The only place with literal colours; everything else names their variables."""
+"""The themes: dark, light, high contrast, and ansi, which has the terminal's own 16 colours.
+
+The only place with literal colours; everything else names their variables.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from textual.theme import Theme
+
+from routemq_tui.config.model import UiConfig
+from routemq_tui.tui.layout_memory import LayoutMemory
 
 DARK = Theme(
     name="routemq-dark",
@@ -96,4 +104,134 @@ LIGHT = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT)
+CONTRAST = Theme(
+    name="routemq-contrast",
+    dark=True,
+    primary="#8fb7ff",
+    secondary="#d6dcff",
+    accent="#6fe3ff",
+    success="#6dff8f",
+    warning="#ffdc5c",
+    error="#ffa3a3",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#161616",
+    boost="#202020",
+    variables={
+        "ink": "#ffffff",
+        "ink-strong": "#ffffff",
+        "ink-muted": "#d4d4d4",
+        "ink-accent": "#6fe3ff",
+        "ink-title": "#b9ccff",
+        "ink-ok": "#6dff8f",
+        "ink-warn": "#ffdc5c",
+        "ink-bad": "#ffabab",
+        "match-ink": "#000000",
+        "match-ground": "#ffdc5c",
+        "ground-heading": "#1c1c1c",
+        "ground-focus": "#00305f",
+        "ground-selected": "#00305f",
+        "ground-selected-blurred": "#2a2a2a",
+        "ground-hover": "#1c1c1c",
+        "footer-background": "#000000",
+        "footer-key-foreground": "#6fe3ff",
+        "border": "#ffffff",
+        "border-blurred": "#9a9a9a",
+        "scrollbar": "#9a9a9a",
+        "scrollbar-background": "#000000",
+        "scrollbar-hover": "#d4d4d4",
+        "scrollbar-active": "#ffffff",
+        "block-cursor-background": "#00305f",
+        "block-cursor-blurred-background": "#00305f",
+        "block-cursor-blurred-foreground": "#ffffff",
+        "block-cursor-foreground": "#ffffff",
+        "input-selection-background": "#00305f",
+    },
+)
+
+ANSI = Theme(
+    name="routemq-ansi",
+    dark=True,
+    ansi=True,
+    primary="ansi_blue",
+    secondary="ansi_cyan",
+    accent="ansi_cyan",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        # Grounds are the terminal's own: only its palette knows which others can be read on. What is
+        # selected is shown in reverse instead (app.tcss).
+        "ink": "ansi_default",
+        "ink-strong": "ansi_default",
+        "ink-muted": "ansi_default",
+        "ink-accent": "ansi_cyan",
+        "ink-title": "ansi_default",
+        "ink-ok": "ansi_green",
+        "ink-warn": "ansi_yellow",
+        "ink-bad": "ansi_red",
+        "match-ink": "ansi_black",
+        "match-ground": "ansi_yellow",
+        "ground-heading": "ansi_default",
+        "ground-focus": "ansi_default",
+        "ground-selected": "ansi_default",
+        "ground-selected-blurred": "ansi_default",
+        "ground-hover": "ansi_default",
+        "footer-background": "ansi_default",
+        "footer-key-foreground": "ansi_cyan",
+        "border": "ansi_default",
+        "border-blurred": "ansi_default",
+        "scrollbar": "ansi_default",
+        "scrollbar-background": "ansi_default",
+        "scrollbar-hover": "ansi_default",
+        "scrollbar-active": "ansi_default",
+        "block-cursor-background": "ansi_default",
+        "block-cursor-blurred-background": "ansi_default",
+        "block-cursor-blurred-foreground": "ansi_default",
+        "block-cursor-foreground": "ansi_default",
+        "input-selection-background": "ansi_blue",
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+    },
+)
+
+THEMES = (DARK, LIGHT, CONTRAST, ANSI)
+
+
+class ThemeWords(NamedTuple):
+    name: str
+    """As the configuration and the command line have it."""
+    theme: Theme
+    help: str
+
+
+THEME_WORDS = (
+    ThemeWords("dark", DARK, "Colours for a dark terminal"),
+    ThemeWords("light", LIGHT, "Colours for a light terminal"),
+    ThemeWords("contrast", CONTRAST, "High contrast: white and bright colours on black"),
+    ThemeWords("ansi", ANSI, "The terminal's own 16 colours"),
+)
+_BY_WORD = {words.name: words.theme.name for words in THEME_WORDS}
+_REMEMBERED, _INSTEAD_OF = "theme", "theme.instead_of"
+
+
+def first_theme(ui: UiConfig, memory: LayoutMemory, color_system: str | None) -> str:
+    """The name of the theme to start with: the command line's, else the one chosen the last time, unless the
+    configuration has been changed since, else the configuration's."""
+    wanted = ui.theme
+    if not ui.theme_asked and memory.get(_INSTEAD_OF, "") == ui.theme:
+        wanted = memory.get(_REMEMBERED, ui.theme)
+    if wanted not in _BY_WORD:
+        wanted = "dark" if color_system in ("256", "truecolor") else "ansi"
+    return _BY_WORD[wanted]
+
+
+def remember_theme(ui: UiConfig, memory: LayoutMemory, name: str) -> None:
+    word = next(words.name for words in THEME_WORDS if words.theme.name == name)
+    memory.update({_REMEMBERED: word, _INSTEAD_OF: ui.theme})

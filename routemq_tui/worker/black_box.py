@@ -65,6 +65,14 @@ def current_fingerprint(words: memoryview) -> int:
     return 0 if found is None else cells.fingerprint(*found)
 
 
+def current_payload(words: memoryview) -> bytes | None:
+    """Of the message whose handler call is under way; None when it went the plain way, or there is none."""
+    if words[cells.CURRENT_LENGTH] or not words[cells.CURRENT_SINCE_NS]:
+        return None
+    found = _current(words)
+    return None if found is None else found[1]
+
+
 def _current(words: memoryview) -> tuple[bytes, bytes] | None:
     """The message that the hot path is at."""
     index = words[cells.DONE_TO] - words[cells.RECORD_FROM]

@@ -25,7 +25,7 @@ from routemq_tui.worker.log_queue import LogQueue, LogRecord
 PARTIAL_BYTES = 8192
 """A line without an end that grows longer than this is sent as it is."""
 PARTIAL_SECONDS = 0.1
-"""A line without an end that is older than this is sent as it is."""
+"""A line without an end that is older than this, or up to twice as old, is sent as it is."""
 
 
 def take_descriptors(stdout: Connection[Any, Any], stderr: Connection[Any, Any]) -> None:
@@ -46,12 +46,15 @@ class LineWriter(io.TextIOBase):
     def __init__(self, queue: LogQueue, stream: str, level: int, descriptor: int) -> None:
         super().__init__()
         self.buffer = _BytesSide(self)
-        self._queue = queue
+        self._put = queue.put_nowait
         self._stream = stream
         self._level = level
         self._descriptor = descriptor
         self._partial = ""
-        self._partial_since = 0.0
+        self._fresh = False
+        """The line begun has not been seen by `flush_older` yet."""
+        self._continued = False
+        """The beginning of this line has been sent already."""
         # Reentrant, since a signal handler or a finaliser may print in the middle of a write.
         self._lock = threading.RLock()
         self._watch: PartialLines | None = None
@@ -77,20 +80,15 @@ class LineWriter(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         with self._lock:
-            if text.endswith("\n"):
-                whole, self._partial = self._partial + text[:-1], ""
-                self._send(whole)
-                return len(text)
-            if not self._partial:
-                self._partial_since = time.monotonic()
-            whole, newline, rest = (self._partial + text).rpartition("\n")
-            self._partial = rest
-            if newline:
-                self._send(whole)
-            if len(self._partial) > PARTIAL_BYTES:
-                self._flush_partial()
-            elif self._partial and self._watch is not None:
-                self._watch.arm()
+            if text == "\n":  # the end of a line of `print`
+                whole, self._partial = self._partial, ""
+                self._send_lines(whole)
+            else:
+                whole, newline, self._partial = (self._partial + text).rpartition("\n")
+                if newline:
+                    self._send_lines(whole)
+                if self._partial:
+                    self._begin()
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
@@ -102,20 +100,40 @@ class LineWriter(io.TextIOBase):
         with self._lock:
             self._flush_partial()
 
-    def flush_older(self, now: float) -> bool:
-        """Send a line begun long ago; True when one is still waiting."""
+    def flush_older(self) -> bool:
+        """Send a line begun before the last call; True when one is still waiting."""
         with self._lock:
-            if self._partial and now - self._partial_since >= PARTIAL_SECONDS:
+            if not self._fresh:
                 self._flush_partial()
+            self._fresh = False
             return bool(self._partial)
+
+    def _begin(self) -> None:
+        if len(self._partial) > PARTIAL_BYTES:
+            self._flush_partial()
+            return
+        self._fresh = True
+        watch = self._watch
+        if watch is not None and not watch.armed:
+            watch.arm()
 
     def _flush_partial(self) -> None:
         if self._partial:
             text, self._partial = self._partial, ""
+            self._continued = True
             self._send(text)
 
+    def _send_lines(self, whole: str) -> None:
+        """Lines without the last one's newline, as one record; a record's own last newline makes no line."""
+        if self._continued:
+            self._continued = False
+            if not whole:  # the end of a line whose text is out already
+                return
+            whole = whole.removeprefix("\n")
+        self._send(f"{whole}\n" if whole.endswith("\n") else whole)
+
     def _send(self, text: str) -> None:
-        self._queue.put_nowait(LogRecord(time.time(), self._level, self._stream, "", text))
+        self._put(LogRecord(time.time(), self._level, self._stream, "", text))
 
 
 class _BytesSide(io.RawIOBase):
@@ -146,15 +164,15 @@ class PartialLines:
 
     def __init__(self, writers: tuple[LineWriter, ...]) -> None:
         self._writers = writers
-        self._armed = False
+        self.armed = False
         # A semaphore built on a bare lock: a threading.Event is not safe to set in a signal handler.
         self._signal = threading.Lock()
         self._signal.acquire()
         threading.Thread(target=self._run, name="routemq-lines", daemon=True).start()
 
     def arm(self) -> None:
-        if not self._armed:
-            self._armed = True
+        if not self.armed:
+            self.armed = True
             with contextlib.suppress(RuntimeError):  # another thread armed it at the same moment
                 self._signal.release()
 
@@ -164,9 +182,8 @@ class PartialLines:
             waiting = True
             while waiting:
                 time.sleep(PARTIAL_SECONDS)
-                self._armed = False
-                now = time.monotonic()
-                waiting = sum(writer.flush_older(now) for writer in self._writers) > 0
+                self.armed = False
+                waiting = sum(writer.flush_older() for writer in self._writers) > 0
 
 
 def capture_streams(queue: LogQueue) -> None:

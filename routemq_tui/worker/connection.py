@@ -78,6 +78,8 @@ class Connection:
         self._failures = 0
         self._heard_base = 0.0
         self._writer_on = False
+        self._paho_read = False
+        """It may have more to read, or to write."""
         self.client = make_client(spec)
         self.subscriptions = Subscriptions(self.client, spec.broker.protocol == "5", self._watch_unsent)
         self._receiver: Receiver
@@ -109,7 +111,6 @@ class Connection:
                 return self._verdict
             delay = self._next_delay()
             self._report(Disconnected(reason=reason, retry_in=delay))
-            _log.warning("not connected to %s: %s; next try in %.1f s", self._spec.broker, reason, delay)
             await asyncio.sleep(delay)
         return ExitCode.OK
 
@@ -169,12 +170,15 @@ class Connection:
     # -- reading and writing -----------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        if self._socket is not None:
+        socket = self._socket
+        if socket is not None:
             self._receiver.read_begins()
             try:
-                self._read_chunk(self._socket)
+                self._read_chunk(socket)
             finally:
                 self._receiver.read_ended()
+            if self._writer_on or socket.unsent:
+                self._watch_unsent()
 
     def _read_chunk(self, socket: MqttSocket) -> bool:
         """Read once; False when there was nothing."""
@@ -187,6 +191,9 @@ class Connection:
                 self._refuse_stream(socket, fault)
             if self._socket is not socket:
                 return True
+            if not (self._paho_read or socket.over or self.client.want_write()):
+                return True
+            self._paho_read = False
         elif chunk is None:
             return False
         self._read_packets()
@@ -198,19 +205,32 @@ class Connection:
         if socket is None:
             return False
         socket.give(packet)
-        self.client.loop_read()
+        self._paho_read = True
+        self._loop_read(socket)
         return self._socket is socket
+
+    def _loop_read(self, socket: MqttSocket) -> None:
+        try:
+            self.client.loop_read()
+        except Exception:  # noqa: BLE001 - logged
+            # paho 2.1 raises what it stumbles over in a packet, and would at each further read. A new
+            # connection starts afresh: that is right for an error of our own callbacks as well.
+            _log.exception("a packet of the broker could not be dealt with: the connection is given up")
+            self._on_socket_close(None, None, socket)
+            socket.close()
+            self._end("the broker sent a packet that could not be dealt with")
 
     def _refuse_stream(self, socket: MqttSocket, fault: StreamError) -> None:
         """Nothing can be made of what would come next (MQTT 5 section 4.13)."""
         if self._spec.broker.protocol == "5":
+            socket.linger = True  # what else it has sent is not read, and would make the end a reset
             self.send(bytes((0xE0, 2, fault.reason, 0)))
         socket.fail(f"the broker sent what is not MQTT: {fault.text}")
 
     def _read_packets(self) -> None:
         socket = self._socket
         while socket is not None and self.reading and (socket.buffered or socket.over):
-            self.client.loop_read()
+            self._loop_read(socket)
             if self._socket is not socket:
                 return
         if self.client.want_write():  # what a callback queued
@@ -300,12 +320,19 @@ class Connection:
         else:
             self.acknowledge_all((packet_id,), ())
 
+    def confirm_again(self, packet_id: int) -> None:
+        """PUBREC once more, in its place; unless PUBREL came meanwhile: the id may be another's by now."""
+        if self.qos2.seen(packet_id):
+            self.send(pubrecs((packet_id,)))
+
     def acknowledge_all(self, qos1: Sequence[int], qos2: Sequence[int]) -> None:
         """PUBACK and PUBREC for these packet ids, each in the order of receipt, in one write."""
-        for packet_id in qos2:
-            self.qos2.mark(packet_id)
-        if qos1 or qos2:
+        if qos2:
+            for packet_id in qos2:
+                self.qos2.mark(packet_id)
             self.send(pubacks(qos1) + pubrecs(qos2))
+        elif qos1:
+            self.send(pubacks(qos1))
 
     def send(self, packets: bytes) -> None:
         socket = self._socket
@@ -314,7 +341,8 @@ class Connection:
         socket.send(packets)
         if socket.error is not None:
             asyncio.get_running_loop().call_soon(self._force_read)
-        self._watch_unsent()
+        if self._writer_on or socket.unsent:
+            self._watch_unsent()
 
     # -- paho's callbacks --------------------------------------------------------------------------------
 

@@ -46,11 +46,16 @@ class Control:
 
     def report(self, report: WorkerReport) -> None:
         """Send, or keep for later when the engine does not read. A HandlerFailed is not worth keeping."""
-        self.retry()
-        if not self._outbox and self._has_room():
-            self._send(encode(report))
-        elif not isinstance(report, HandlerFailed):
+        if not self.offer(report) and not isinstance(report, HandlerFailed):
             self._outbox.append(encode(report))
+
+    def offer(self, report: WorkerReport) -> bool:
+        """Send if there is room now, and nothing waits before it."""
+        self.retry()
+        if self._outbox or not self._has_room():
+            return False
+        self._send(encode(report))
+        return True
 
     def retry(self) -> None:
         """Send what was kept, as far as there is room."""

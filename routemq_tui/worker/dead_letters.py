@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from routemq_tui.errors import RoutemqError
 
@@ -71,15 +72,25 @@ class DeadLetter:
     id: int = 0
 
 
+class Heading(NamedTuple):
+    letter: DeadLetter
+    """Without payload and traceback."""
+    size: int
+    """Bytes of the payload."""
+    claimed: bool
+    """It is being replayed."""
+
+
 class DeadLetterStore:
     """One connection to the store of a project; not to be shared between threads.
 
     The folder is made with mode 0700 and the file with 0600: payloads may be private. Every method raises
-    StoreUnavailableError when the store cannot do it.
+    StoreUnavailableError when the store cannot do it; with `read_only` only the looking ones can.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
         self.path = folder / FILE_NAME
+        self._read_only = read_only
         self.patience = PATIENCE
         """For connections opened from now on."""
         self._connection: sqlite3.Connection | None = None
@@ -112,6 +123,24 @@ class DeadLetterStore:
             sql = f"SELECT * FROM dead_letters{where} ORDER BY id LIMIT ?"
             for row in connection.execute(sql, (*values, limit)):
                 yield _letter_of(row)
+
+    def headings(
+        self, route: str | None = None, ids: tuple[int, ...] = (), after: int = 0, limit: int = -1
+    ) -> list[Heading]:
+        """Letters with `id > after`, newest first."""
+        if not self.path.exists():
+            return []
+        names = ", ".join(f"'' AS {each}" if each in _LONG else each for each in _FIELDS)
+        where, values = _where(route, ids, after)
+        chosen = f"{names}, length(payload) AS size, claimed"
+        sql = f"SELECT {chosen} FROM dead_letters{where} ORDER BY id DESC LIMIT ?"
+        expired = time.time() - CLAIM_EXPIRES
+        with _told(self.path), self._open() as connection:
+            rows = connection.execute(sql, (*values, limit)).fetchall()
+        return [
+            Heading(_letter_of(row), row["size"], row["claimed"] is not None and row["claimed"] >= expired)
+            for row in rows
+        ]
 
     def claim(self, letter_id: int) -> DeadLetter | None:
         """Take a letter for replay; None when it is gone or another replay has it."""
@@ -149,6 +178,11 @@ class DeadLetterStore:
         if self._connection is None:
             if make:
                 _make_private(self.path)
+            if self._read_only:
+                address = f"file:{quote(str(self.path))}?mode=ro"
+                self._connection = sqlite3.connect(address, timeout=self.patience, uri=True)
+                self._connection.row_factory = sqlite3.Row
+                return self._connection
             connection = sqlite3.connect(self.path, timeout=self.patience)
             connection.row_factory = sqlite3.Row
             try:
@@ -204,7 +238,7 @@ def _make_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-def _where(route: str | None, ids: tuple[int, ...]) -> tuple[str, tuple[Any, ...]]:
+def _where(route: str | None, ids: tuple[int, ...], after: int = 0) -> tuple[str, tuple[Any, ...]]:
     conditions: list[str] = []
     values: list[Any] = []
     if route is not None:
@@ -213,6 +247,9 @@ def _where(route: str | None, ids: tuple[int, ...]) -> tuple[str, tuple[Any, ...
     if ids:
         conditions.append(f"id IN ({', '.join('?' * len(ids))})")
         values.extend(ids)
+    if after:
+        conditions.append("id > ?")
+        values.append(after)
     return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), tuple(values)
 
 
@@ -226,6 +263,9 @@ def _row_of(letter: DeadLetter) -> dict[str, Any]:
 
 
 _FIELDS = tuple(each.name for each in fields(DeadLetter))
+
+
+_LONG = ("payload", "traceback")
 
 
 def _letter_of(row: sqlite3.Row) -> DeadLetter:

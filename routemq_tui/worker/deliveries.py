@@ -20,6 +20,9 @@ class Acknowledger(Protocol):
 
     def acknowledge(self, packet_id: int, qos: int) -> None: ...
 
+    def confirm_again(self, packet_id: int) -> None:
+        """PUBREC of a message handled before; there is nothing to confirm once it was released."""
+
     def acknowledge_all(self, qos1: Sequence[int], qos2: Sequence[int]) -> None: ...
 
 
@@ -71,6 +74,12 @@ class Deliveries:
         yield from self._held
         yield from (each for each in self.waiting if not each.private)
 
+    def held_ids(self) -> set[int]:
+        """Packet ids of this connection that are not acknowledged yet."""
+        self.spill()
+        both = (*self._window, *self.waiting)
+        return {each.packet_id for each in both if each.qos and each.link == self.link}
+
     # -- the hot path ------------------------------------------------------------------------------------
 
     def take(self, packets: list[Packet], chunk: bytes = b"", taken: int = 0) -> bool:
@@ -80,11 +89,11 @@ class Deliveries:
         """
         if self.hot is None or self.waiting or self._window or self._held or not self.link:
             return False
-        if self._expects_again and any(first & 6 and not first & 8 for first, *_ in packets):
+        if not taken and any(first & 8 or topic.params is None for first, topic, *_ in packets):
+            return False  # and nothing is forgotten yet: those that come again may be before the new ones
+        if self._expects_again and any(first & 6 for first, *_ in packets):
             self._new_ones_come()
         if self._cut_off:
-            return False
-        if not taken and any(first & 8 or topic.params is None for first, topic, *_ in packets):
             return False
         return self.hot.take(self.batch, packets, chunk, taken, self.link)
 
@@ -140,10 +149,8 @@ class Deliveries:
         """Take a message; one that a handler had begun on the connection before is not handled again."""
         self.spill()
         if delivery.private:
-            # In its place in the order, but nothing to do for it.
             delivery.done = True
-            self.waiting.append(delivery)
-            self._pass_private()
+            self._keep_place(delivery)
             self._advance()
             return
         if delivery.qos and not delivery.duplicate and self._expects_again:
@@ -151,7 +158,7 @@ class Deliveries:
         self._receipts.take(delivery)
         if delivery.qos and self._receipts.was_done(delivery):
             delivery.done = True
-            self._window.append(delivery)
+            self._keep_place(delivery)
             self._advance()
             return
         if delivery.qos and self._cut_off and self._came_again(delivery):
@@ -169,9 +176,15 @@ class Deliveries:
         self._receipts.forget_done()
         self._cut_off = {number: each for number, each in self._cut_off.items() if not each.done}
 
-    def _pass_private(self) -> None:
-        """Those at the head of what waits are done."""
-        while self.waiting and self.waiting[0].private:
+    def _keep_place(self, delivery: Delivery) -> None:
+        """Behind what came before it, though it is not to be begun (any more)."""
+        delivery.begun = True
+        self.waiting.append(delivery)
+        self._pass_begun()
+
+    def _pass_begun(self) -> None:
+        """There is nothing to begin at the head of what waits: a handler's turn is the next one's."""
+        while self.waiting and self.waiting[0].begun:
             self._window.append(self.waiting.popleft())
 
     def _came_again(self, delivery: Delivery) -> bool:
@@ -181,7 +194,7 @@ class Deliveries:
         again = delivery.duplicate and delivery.same_as(begun)
         if again:
             begun.link, begun.number = delivery.link, delivery.number
-            self._window.append(begun)
+            self._keep_place(begun)
             self._receipts.renumber(self)
             self._advance()
         elif not begun.done:  # its id is another message's now: it is never acknowledged, only finished
@@ -193,8 +206,9 @@ class Deliveries:
         self.spill()
         delivery = self.waiting.popleft()
         self.waiting_bytes -= len(delivery.payload)
+        delivery.begun = True
         self._window.append(delivery)
-        self._pass_private()
+        self._pass_begun()
         return delivery
 
     def finish(self, delivery: Delivery) -> None:
@@ -217,7 +231,10 @@ class Deliveries:
         while window and window[0].done:
             first = window.popleft()
             if first.qos and first.link == self.link:
-                self._out.acknowledge(first.packet_id, first.qos)
+                if first.again:
+                    self._out.confirm_again(first.packet_id)
+                else:
+                    self._out.acknowledge(first.packet_id, first.qos)
             if not first.private and not self._receipts.leave(first):
                 self._receipts.renumber(self)
 
@@ -229,7 +246,11 @@ class Deliveries:
         self.link = 0
         kept: list[Delivery] = []
         for delivery in self.waiting:
-            if not delivery.private:
+            if delivery.private:
+                continue
+            if delivery.begun:
+                self._window.append(delivery)
+            else:
                 (self._held if delivery.qos else kept).append(delivery)
         self._set_waiting(kept)
 

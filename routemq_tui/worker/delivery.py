@@ -21,7 +21,10 @@ class Delivery:
     """`link` is the number of the connection it came on. The payload stays as it came."""
 
     __slots__ = (
+        "again",
         "announced",
+        "attempts",
+        "begun",
         "done",
         "duplicate",
         "fingerprint",
@@ -33,6 +36,7 @@ class Delivery:
         "properties",
         "qos",
         "retain",
+        "took_ns",
         "topic",
     )
 
@@ -59,10 +63,17 @@ class Delivery:
         self.properties = properties
         self.private = private
         """Not for the handler, and not counted: a drain's sentinel."""
+        self.again = False
+        """Handled and confirmed before: only its PUBREC goes out once more."""
+        self.begun = private
+        """Nothing of it is left to begin: while it waits it only keeps its place in the order."""
         self.done = False
         self.number = -1
         """Of receipt, see `receipts`."""
         self.fingerprint = 0
+        self.attempts = 1
+        self.took_ns = 0
+        """Of the last one."""
         self.announced = False
         """The engine was told that it came."""
 

@@ -19,11 +19,12 @@ from routemq_tui.worker import cells
 from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.delivery import Delivery
 from routemq_tui.worker.engine_notes import Suspects, Watched
-from routemq_tui.worker.failure import Failure, failed
+from routemq_tui.worker.failure import Failure, failed, unfit
 from routemq_tui.worker.giving_up import FailurePolicy
 from routemq_tui.worker.hot_path import LONG_NS, Ran
 from routemq_tui.worker.spec import HandlerFailed, WorkerReport, WorkerSpec
 from routemq_tui.worker.stepping import Stepped
+from routemq_tui.worker.tap import Tap
 
 TURN_SECONDS = 0.05
 """Handlers run for at most so long before the loop looks at the control pipe and the socket again."""
@@ -44,6 +45,7 @@ class Dispatcher:
         deliveries: Deliveries,
         watched: Watched,
         policy: FailurePolicy,
+        tap: Tap,
         client: Publisher,
         report: Callable[[WorkerReport], None],
         settled: Callable[[], bool],
@@ -60,6 +62,7 @@ class Dispatcher:
         self._deliveries = deliveries
         self._watched = watched
         self._policy = policy
+        self._tap = tap
         self._client = client
         self._report = report
         self._settled = settled
@@ -105,12 +108,14 @@ class Dispatcher:
 
     def _handle_at_once(self) -> None:
         try:
-            if self._ready() and self._deliveries.batch and self._ordinary():
+            batch = self._deliveries.batch
+            if batch.packets and self._ready() and self._ordinary():
                 turn_ends = time.monotonic() + TURN_SECONDS
-                while self._opened is None and self._ready() and self._deliveries.batch:
-                    self._opened = self._run_batch(turn_ends)
+                self._opened = self._run_batch(turn_ends)
+                while self._opened is None and batch.packets and self._ready():
                     if time.monotonic() > turn_ends:
                         break
+                    self._opened = self._run_batch(turn_ends)
                 self._turn_ended()
         except BaseException as error:  # noqa: BLE001 - ours, not the handler's: `consume` ends with it
             self._broken = error
@@ -172,9 +177,9 @@ class Dispatcher:
                 await asyncio.sleep(0)
 
     def _ready(self) -> bool:
-        if self.halted or self._policy.holding or not self._not_paused.is_set() or not self._settled():
+        if not self._deliveries.not_begun or self.halted or self._policy.holding:
             return False
-        return bool(self._deliveries.not_begun) and len(self._tasks) < self._spec.concurrency
+        return self._not_paused.is_set() and self._settled() and len(self._tasks) < self._spec.concurrency
 
     def _ordinary(self) -> bool:
         """The hot path may run: nobody waits for a certain message, none is suspected of anything."""
@@ -186,16 +191,20 @@ class Dispatcher:
         assert hands.hot is not None  # a batch is only taken for it
         batch = hands.batch
         begun, first = time.monotonic_ns(), batch.at
+        told = None
+        if self._tap.on and self._tap.wants_one:
+            told, turn_ends = (batch.packets[first], self._words[cells.BUSY_NS]), 0.0  # it alone
         ran = hands.hot.run(batch, int(turn_ends * 1e9))
-        done = range(first, batch.at - ran.open)
+        opened = ran.open
+        done = range(first, batch.at - opened)
         self.finished += len(done)
-        long = ran.open and time.monotonic_ns() - begun > LONG_NS
+        long = opened and time.monotonic_ns() - begun > LONG_NS
         if long or self._words[cells.WATCHED]:
             kept = hands.keep_done(done)
         else:
             kept = []
             hands.conclude(ran, len(done))
-        started, delivery = batch.started, hands.open() if ran.open else None
+        started, delivery = batch.started, hands.open() if opened else None
         if kept:
             if long:
                 self._look()
@@ -204,6 +213,9 @@ class Dispatcher:
         if delivery is not None:
             self._in_handlers[delivery] = started
             return delivery, ran
+        if told is not None:
+            packet, busy_before = told
+            self._tap.ok_packet(packet, self._words[cells.BUSY_NS] - busy_before)
         if not batch:
             batch.clear()
         return None
@@ -251,6 +263,8 @@ class Dispatcher:
         self.finished += 1
         self._watched.ended(delivery)
         self._deliveries.finish(delivery)
+        if self._tap.on and failure is None:
+            self._tap.ok(delivery)
 
     def _unfit(self, delivery: Delivery) -> Failure | None:
         """Why a message is not even tried."""
@@ -273,6 +287,7 @@ class Dispatcher:
                 break
             delay = self._policy.delay(attempt)
             self._say(delivery, failure, retry_in=delay)
+            self._tap.failed(delivery, failure, "retried")
             await asyncio.sleep(delay)
             await self._not_paused.wait()
             self._words[cells.RETRIED] += 1
@@ -294,7 +309,7 @@ class Dispatcher:
             if self._bound.is_async and result is not None:
                 failure = await self._awaited(result, delivery, attempt)
         except PayloadError as error:
-            failure = _unfit_payload(error, attempt)
+            failure = unfit(error, attempt)
         except BaseException as error:  # a handler may raise anything, SystemExit included
             if _is_our_cancellation(error):
                 raise
@@ -303,6 +318,7 @@ class Dispatcher:
         took = time.monotonic_ns() - started
         words[cells.BUSY_NS] += took
         words[cells.HISTOGRAM + cells.bucket_of(took)] += 1
+        delivery.attempts, delivery.took_ns = attempt, took
         if failure is None:
             words[cells.OK] += 1
         self._in_handlers[delivery] = 0
@@ -372,11 +388,6 @@ class Dispatcher:
         if now - self._reported_at >= REPORT_SECONDS:
             self._reported_at = now
             self._report(HandlerFailed(topic=delivery.topic.text, error=failure.error))
-
-
-def _unfit_payload(error: PayloadError, attempt: int) -> Failure:
-    """Without a traceback: it is the sender's fault, and the line says all."""
-    return Failure("payload", " ".join(str(error).removeprefix(f"{error.topic}: ").split()), attempt)
 
 
 def _is_our_cancellation(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal
 
 import routemq_tui
+from routemq_tui.routing.payload import PayloadError
 
 _PACKAGE = str(Path(routemq_tui.__file__).parent)
 
@@ -33,6 +34,11 @@ def failed(error: BaseException, attempts: int, cause: Literal["handler", "timeo
     """The failure of a handler. Our own frames above it say nothing to its author, so they are taken off."""
     own = error.with_traceback(_own_frames(error.__traceback__))
     return Failure(cause, _one_line(error), attempts, exception=own)
+
+
+def unfit(error: PayloadError, attempts: int) -> Failure:
+    """Without a traceback: it is the sender's fault, and the line says all."""
+    return Failure("payload", " ".join(str(error).removeprefix(f"{error.topic}: ").split()), attempts)
 
 
 def _one_line(error: BaseException) -> str:

@@ -15,9 +15,11 @@ from typing import Protocol
 from routemq_tui.worker import cells
 from routemq_tui.worker.dead_letters import DeadLetter, StoreUnavailableError
 from routemq_tui.worker.delivery import Delivery
+from routemq_tui.worker.error_tally import ErrorTally
 from routemq_tui.worker.failure import Failure
 from routemq_tui.worker.letters import letter_of
 from routemq_tui.worker.spec import GivenUp, Stopped, StoreFailed, StoreRecovered, WorkerReport, WorkerSpec
+from routemq_tui.worker.tap import Tap
 
 LONGEST_DELAY = 30.0
 STORE_RETRY_SECONDS = 1.0
@@ -33,8 +35,9 @@ class Outlet(Protocol):
     def outcome(self) -> str:
         """`stored` or `published`."""
 
-    async def put(self, letter: DeadLetter) -> None:
-        """When this returns the letter is safe. StoreUnavailableError when it cannot be now."""
+    async def put(self, letter: DeadLetter) -> int | None:
+        """When this returns the letter is safe; its id, if it has one. StoreUnavailableError when it cannot
+        be now."""
 
 
 class FailurePolicy:
@@ -43,6 +46,8 @@ class FailurePolicy:
         spec: WorkerSpec,
         words: memoryview,
         outlet: Outlet,
+        tally: ErrorTally,
+        tap: Tap,
         report: Callable[[WorkerReport], None],
         stop: Callable[[], None],
     ) -> None:
@@ -53,6 +58,8 @@ class FailurePolicy:
         self._spec = spec
         self._words = words
         self._outlet = outlet
+        self._tally = tally
+        self._tap = tap
         self._report = report
         self._stop = stop
         self._one_at_a_time = asyncio.Lock()
@@ -67,38 +74,45 @@ class FailurePolicy:
         """Settle a message by the route's `on_error`. False when it must stay unacknowledged."""
         words = self._words
         words[cells.FAILED] += 1
+        self._tally.count(failure, delivery.topic.text)
         if self._spec.on_error == "stop":
+            self._tap.failed(delivery, failure, "stopped")
             self._tell(delivery, failure, "stopped", always=True)
             self._report(Stopped(delivery.topic.text, failure.error))
             self._stop()
             return False
         if self._spec.on_error == "drop":
             words[cells.DROPPED] += 1
+            self._tap.failed(delivery, failure, "dropped")
             self._tell(delivery, failure, "dropped")
             return True
-        await self._keep(letter_of(self._spec, delivery, failure))
+        letter = await self._keep(delivery, failure)
         words[cells.DEAD_LETTERED] += 1
+        self._tap.failed(delivery, failure, "dead-lettered", letter)
         self._tell(delivery, failure, self._outlet.outcome)
         return True
 
-    async def _keep(self, letter: DeadLetter) -> None:
+    async def _keep(self, delivery: Delivery, failure: Failure) -> int | None:
         self.storing += 1
         try:
             async with self._one_at_a_time:
-                await self._keep_trying(letter)
+                return await self._keep_trying(delivery, failure)
         finally:
             self.storing -= 1
 
-    async def _keep_trying(self, letter: DeadLetter) -> None:
+    async def _keep_trying(self, delivery: Delivery, failure: Failure) -> int | None:
+        letter = letter_of(self._spec, delivery, failure)
         reason = ""
         try:
             while True:
                 try:
-                    await self._outlet.put(letter)
+                    number = await self._outlet.put(letter)
                     break
                 except StoreUnavailableError as error:
                     self.holding = True
                     self._words[cells.HOLDING] = 1
+                    if not reason:
+                        self._tap.failed(delivery, failure, "failed")
                     if str(error) != reason:
                         reason = str(error)
                         self._report(StoreFailed(reason))
@@ -110,6 +124,7 @@ class FailurePolicy:
         if reason:
             self._report(StoreRecovered())
             _log.warning("the dead letter of %s is %s: going on", letter.topic, self._outlet.outcome)
+        return number
 
     def _tell(self, delivery: Delivery, failure: Failure, outcome: str, always: bool = False) -> None:
         now = time.monotonic()

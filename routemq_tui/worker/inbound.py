@@ -15,7 +15,8 @@ from routemq_tui.worker.acknowledgements import Qos2Window, pubcomps
 from routemq_tui.worker.delivery import Topic
 from routemq_tui.worker.hot_path import Packet
 from routemq_tui.worker.publish_stream import PUBREL, PublishStream
-from routemq_tui.worker.wire import StreamError
+from routemq_tui.worker.replies import CONNACK, DISCONNECT
+from routemq_tui.worker.wire import PROTOCOL_ERROR, StreamError
 
 
 class Receiver(Protocol):
@@ -54,10 +55,13 @@ class Inbound:
         self._take = take
         self._window = window
         self._others = 0
+        self._greeted = False
+        """CONNACK came."""
 
     def connected_anew(self) -> None:
         """A new connection: what had come in part is forgotten."""
         self._stream.reset()
+        self._greeted = False
 
     def session_lost(self) -> None:
         """The broker numbers anew."""
@@ -70,40 +74,60 @@ class Inbound:
 
         Returns what was wrong with the stream, after the packets before the fault.
         """
-        fault = None
+        stream, fault = self._stream, None
         try:
-            packets: list[Any] = self._stream.feed(chunk)
+            packets: list[Any] = stream.feed(chunk)
         except StreamError as error:
             fault, packets = error, error.packets
-        if self._stream.others == self._others:
+        if packets and not self._greeted and packets[0][0] not in (CONNACK, DISCONNECT):
+            return StreamError(PROTOCOL_ERROR, "what came first was not CONNACK")
+        if stream.others == self._others:
             if packets:
                 # After a fault the place where the whole packets end is not known.
-                self._take(packets, self._stream.chunk, 0 if fault else self._stream.taken)
+                self._take(packets, stream.chunk, 0 if fault else stream.taken)
+                stream.chunk = b""  # it may be big
             return fault
-        self._others = self._stream.others
-        return fault if self._take_mixed(packets, to_paho, send) else None
+        self._others = stream.others
+        stream.chunk = b""
+        return self._take_mixed(packets, to_paho, send, fault)
 
     def _take_mixed(
-        self, packets: list[Packet], to_paho: Callable[[bytes], bool], send: Callable[[bytes], None]
-    ) -> bool:
-        """False when the connection ended in between."""
+        self,
+        packets: list[Packet],
+        to_paho: Callable[[bytes], bool],
+        send: Callable[[bytes], None],
+        fault: StreamError | None,
+    ) -> StreamError | None:
+        """The fault that is to be dealt with: none when the connection ended before."""
         messages: list[Packet] = []
+        released: list[int] = []
+        again = False
         for packet in packets:
             first, _, whole, packet_id, _ = packet
             if first >> 4 == 3:
                 messages.append(packet)
+                again = again or first & 8 != 0
             elif first == PUBREL:
+                if again:  # the mark tells whether they were handled
+                    self._take(messages, b"", 0)
+                    messages, again = [], False
                 self._window.release(packet_id)
-                send(pubcomps((packet_id,)))
+                released.append(packet_id)
             else:
                 if messages:
                     self._take(messages, b"", 0)
-                    messages = []
+                    messages, again = [], False
+                if first == CONNACK and self._greeted:
+                    fault = StreamError(PROTOCOL_ERROR, "a second CONNACK")
+                    break
+                self._greeted = True
                 if not to_paho(whole):
-                    return False
+                    return None
+        if released:
+            send(pubcomps(released))
         if messages:
             self._take(messages, b"", 0)
-        return True
+        return fault
 
 
 def _matches(topic: Topic) -> bool:

@@ -98,20 +98,32 @@ class Intake:
     def take_packets(self, packets: list[Packet], chunk: bytes, taken: int) -> None:
         """What the stream has taken apart, in order."""
         if self.closed or self._watched.active or not self._deliveries.take(packets, chunk, taken):
-            for first, topic, payload, packet_id, properties in packets:
-                if first & 4 and first & 8 and self._qos2.seen(packet_id):
-                    self._confirm_again(topic, packet_id)
-                else:
-                    qos, duplicate = first >> 1 & 3, bool(first & 8)
-                    self.take(topic, payload, qos, packet_id, bool(first & 1), duplicate, properties)
+            self._take_one_by_one(packets)
             return
         self.arrived()
         self._hold_back()
 
+    def _take_one_by_one(self, packets: list[Packet]) -> None:
+        held: set[int] | None = None
+        for first, topic, payload, packet_id, properties in packets:
+            if first & 8:
+                if held is None:
+                    held = self._deliveries.held_ids()
+                if packet_id in held:  # some brokers get impatient: the acknowledgement to come is for it too
+                    self._words[cells.DUPLICATES] += 1
+                    continue
+                if first & 4 and self._qos2.seen(packet_id):
+                    self._confirm_again(topic, packet_id)
+                    continue
+            self.take(topic, payload, first >> 1 & 3, packet_id, bool(first & 1), bool(first & 8), properties)
+            if held is not None and packet_id:
+                held.add(packet_id)
+
     def _confirm_again(self, topic: Topic, packet_id: int) -> None:
         """Handled and confirmed before, but the broker did not hear of it (MQTT 5 section 4.4)."""
-        link = self._connection.number
-        self._deliveries.add(Delivery(topic, b"", 2, packet_id, link, private=True))
+        delivery = Delivery(topic, b"", 2, packet_id, self._connection.number, private=True)
+        delivery.again = True
+        self._deliveries.add(delivery)
 
     def take(
         self,
@@ -184,6 +196,8 @@ class Intake:
 
     def read_on(self) -> None:
         """Read again, when there is room; messages that go the plain way first, or all behind them would."""
+        if self._connection.reading:
+            return
         hands = self._deliveries
         room = 0 if hands.waiting and hands.hot is not None else self._limit // 2
         if not self.closed and hands.not_begun <= room:
@@ -211,10 +225,14 @@ _PROPERTY_NAMES = {
     "SubscriptionIdentifier": "subscription_identifier",
     "UserProperty": "user_property",
 }
+_SEVERAL = ("user_property", "subscription_identifier")
 
 
 def _properties(found: Any) -> Mapping[str, Any]:
     if found is None or found.isEmpty():
         return NO_PROPERTIES
-    values = vars(found)
-    return {ours: values[name] for name, ours in _PROPERTY_NAMES.items() if name in values}
+    values = {ours: getattr(found, name) for name, ours in _PROPERTY_NAMES.items() if hasattr(found, name)}
+    for name in _SEVERAL:
+        if name in values:
+            values[name] = tuple(values[name])
+    return MappingProxyType(values)

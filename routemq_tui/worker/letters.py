@@ -36,20 +36,21 @@ def letter_of(spec: WorkerSpec, delivery: Delivery, failure: Failure) -> DeadLet
     return DeadLetter(
         route=spec.route,
         worker=spec.name,
-        topic=_storable(delivery.topic.text),
+        topic=storable(delivery.topic.text),
         payload=delivery.payload,
         qos=delivery.qos,
-        error=_storable(failure.error),
+        error=storable(failure.error),
         cause=failure.cause,
-        traceback=_storable(_traceback(failure.exception)),
+        traceback=storable(traceback_text(failure.exception, _LONGEST_TRACEBACK)),
         attempts=failure.attempts,
         retain=bool(delivery.retain),
-        properties={name: _json_value(value) for name, value in delivery.properties.items()},
+        properties={name: json_value(value) for name, value in delivery.properties.items()},
         time=time.time(),
     )
 
 
-def _traceback(error: BaseException | None) -> str:
+def traceback_text(error: BaseException | None, most: int) -> str:
+    """At most so many characters of it."""
     if error is None:
         return ""
     try:
@@ -57,22 +58,22 @@ def _traceback(error: BaseException | None) -> str:
     except Exception:  # noqa: BLE001 - an exception that cannot be shown must not cost the letter
         text = f"the traceback cannot be shown: {traceback.format_exc(limit=1)}"
     # The end says most.
-    return text if len(text) <= _LONGEST_TRACEBACK else f"…\n{text[-_LONGEST_TRACEBACK:]}"
+    return text if len(text) <= most else f"…\n{text[-most:]}"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Text that can be UTF-8: a handler's words may hold lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Correlation data is bytes: base64. Tuples and lists of user properties are lists."""
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
-        return {str(key): _json_value(each) for key, each in value.items()}
+        return {str(key): json_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_value(each) for each in value]
+        return [json_value(each) for each in value]
     return value
 
 
@@ -84,14 +85,15 @@ class StoreOutlet:
     def __init__(self, folder: Path) -> None:
         self._store = DeadLetterStore(folder)
 
-    async def put(self, letter: DeadLetter) -> None:
+    async def put(self, letter: DeadLetter) -> int | None:
         try:
-            self._store.add(letter)
+            number = self._store.add(letter)
         except StoreUnavailableError:
             self._store.close()  # the next try begins anew
             self._store.patience = _LESS_PATIENCE
             raise
         self._store.patience = PATIENCE
+        return number
 
 
 class TopicOutlet:
@@ -109,7 +111,7 @@ class TopicOutlet:
         self._packet_id: int | None = None
         client.on_publish = self._on_publish
 
-    async def put(self, letter: DeadLetter) -> None:
+    async def put(self, letter: DeadLetter) -> int | None:
         with self._reading_on():
             if self._under_way is None or self._under_way[0] is not letter:
                 self._publish(letter)
@@ -123,6 +125,7 @@ class TopicOutlet:
         reason = answer.result()
         if reason.is_failure:
             raise self._unavailable(f"the broker refused it: {reason}")
+        return None
 
     def _publish(self, letter: DeadLetter) -> None:
         info = self._client.publish(self._topic, export_json_line(letter).encode(), qos=1)

@@ -17,12 +17,15 @@ class LogQueueHandler(logging.Handler):
 
     def __init__(self, queue: LogQueue, level: int) -> None:
         super().__init__(level)
-        self._queue = queue
+        self._put = queue.put_nowait
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        if not self.filters:
+            self.emit(record)
+            return True
         passed = self.filter(record)
         if passed:
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
@@ -39,7 +42,7 @@ class LogQueueHandler(logging.Handler):
             text = f"{text}\n{record.exc_text}"
         if record.stack_info:
             text = f"{text}\n{record.stack_info}"
-        self._queue.put_nowait(LogRecord(record.created, record.levelno, "log", record.name, text))
+        self._put(LogRecord(record.created, record.levelno, "log", record.name, text))
 
 
 def install(queue: LogQueue, level: int) -> LogQueueHandler:

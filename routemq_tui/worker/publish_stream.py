@@ -5,7 +5,8 @@ first packet of a shape, and what is out of the ordinary, goes to the plain meth
 judge what is wrong.
 CPU us for one message of 103 bytes, known topic, 64 KiB chunks, Python 3.11 (bench/hot_path.py --stream):
 QoS 0 0.42 (3.1.1) and 0.46 (5), QoS 1 0.52 and 0.56; a topic never seen before adds 0.3 to 0.4.
-Knows bytes only: no socket, no client, no handler. The plain reference is tests/worker/reference_stream.py.
+Knows bytes only: no socket, no client, no handler. The plain reference is tests/worker/reference_stream.py,
+which bench/fuzz.py holds it against as well.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
+from routemq_tui.worker.replies import check_body, check_type
 from routemq_tui.worker.wire import (
     MALFORMED,
     NO_PROPERTIES,
     PACKET_TOO_LARGE,
     PROTOCOL_ERROR,
-    RELEASE_PROPERTIES,
+    REASON_PROPERTIES,
     TOPIC_ALIAS_INVALID,
     TOPIC_NAME_INVALID,
     StreamError,
@@ -111,7 +113,7 @@ class PublishStream(Generic[T]):
             if len(held) < self._wanted:
                 return []
             chunk = bytes(held)
-            self._held = bytearray()
+            self._held = held = bytearray()  # a big packet is not to be there twice
         packets: list[Packet[T]] = []
         try:
             self.chunk = chunk
@@ -210,7 +212,7 @@ class PublishStream(Generic[T]):
         """Keep the packet that is not whole until it is; judge it by its header before it grows."""
         length, body = self._length(data, at)
         if body:
-            _check_first(data[at])
+            _check_first(data[at], self._v5)
             if body - at + length > self._maximum:
                 raise StreamError(PACKET_TOO_LARGE, f"a packet of {body - at + length} bytes")
         self._held = bytearray(data[at:])
@@ -278,11 +280,12 @@ class PublishStream(Generic[T]):
 
     def _other(self, data: bytes, at: int, body: int, end: int) -> Packet[T]:
         first = data[at]
-        _check_first(first)
+        _check_first(first, self._v5)
         self.others += 1
         if first >> 4 == 3:
             return self._publish(data, first, body, end)
         if first != PUBREL:
+            check_body(data, first, body, end, self._v5)
             return first, None, data[at:end], 0, NO_PROPERTIES
         number, after = integer(data, body, end, 2, "packet id")
         if not number:
@@ -302,15 +305,19 @@ class PublishStream(Generic[T]):
             length, at = varint(data, at, end)
             if at + length != end:
                 raise StreamError(MALFORMED, "a PUBREL whose properties do not fill it")
-            read_block(data[at:end], RELEASE_PROPERTIES)
+            read_block(data[at:end], REASON_PROPERTIES)
 
 
-def _check_first(first: int) -> None:
-    """Packet type and flags, as far as they are ours to judge."""
-    if first < 0x10:
+def _check_first(first: int, v5: bool) -> None:
+    """Packet type and flags."""
+    kind = first >> 4
+    if not kind:
         raise StreamError(MALFORMED, "packet type 0")
-    if first >> 4 == 3 and (first & 6 == 6 or first & 14 == 8):
-        text = "QoS 3" if first & 6 == 6 else "DUP with QoS 0"
-        raise StreamError(MALFORMED, f"a PUBLISH with {text}")
-    if first >> 4 == 6 and first != PUBREL:
+    if kind == 3:
+        if first & 6 == 6 or first & 14 == 8:
+            text = "QoS 3" if first & 6 == 6 else "DUP with QoS 0"
+            raise StreamError(MALFORMED, f"a PUBLISH with {text}")
+    elif kind != 6:
+        check_type(first, v5)
+    elif first != PUBREL:
         raise StreamError(MALFORMED, f"a PUBREL with flags {first & 15:04b}")

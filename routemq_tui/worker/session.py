@@ -20,6 +20,8 @@ from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.dispatch import Dispatcher
 from routemq_tui.worker.drain import Drain
 from routemq_tui.worker.engine_notes import Watched
+from routemq_tui.worker.error_place import Places
+from routemq_tui.worker.error_tally import ErrorTally
 from routemq_tui.worker.giving_up import FailurePolicy, Outlet
 from routemq_tui.worker.guardian import Guardian
 from routemq_tui.worker.hot_path import HotPath
@@ -27,7 +29,8 @@ from routemq_tui.worker.intake import Intake
 from routemq_tui.worker.letters import StoreOutlet, TopicOutlet
 from routemq_tui.worker.receipts import Receipts
 from routemq_tui.worker.spec import Drain as DrainCommand
-from routemq_tui.worker.spec import Pause, Resume, WorkerCommand, WorkerSpec
+from routemq_tui.worker.spec import Pause, Resume, TurnTap, WorkerCommand, WorkerSpec
+from routemq_tui.worker.tap import Tap
 
 TICK_SECONDS = 0.5
 EXIT_SECONDS = 1.0
@@ -65,7 +68,12 @@ class WorkerSession:
         client = HandlerClient(self._connection)
         if spec.fast_path and not (bound.is_async and spec.concurrency > 1):
             self._deliveries.hot = HotPath(words, bound, spec.broker.protocol == "5", spec.name, client)
-        policy = FailurePolicy(spec, words, self._outlet(), control.report, self._stop)
+        places = Places(spec.root, spec.handler)
+        self._tally = ErrorTally(places, control.offer)
+        self._tap = Tap(words, places, control.offer, spec.tapped)
+        policy = FailurePolicy(
+            spec, words, self._outlet(), self._tally, self._tap, control.report, self._stop
+        )
         self._dispatcher = Dispatcher(
             spec,
             bound,
@@ -73,6 +81,7 @@ class WorkerSession:
             self._deliveries,
             watched,
             policy,
+            self._tap,
             client,
             control.report,
             lambda: self._connection.settled,
@@ -111,6 +120,7 @@ class WorkerSession:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tally.tell()
 
     def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)
@@ -144,6 +154,7 @@ class WorkerSession:
             before = now
             self._connection.tick(now)
             self._control.retry()
+            self._tally.tell()
 
     # -- commands ----------------------------------------------------------------------------------------
 
@@ -160,6 +171,8 @@ class WorkerSession:
                     self._dispatcher.set_paused(True)
             case Resume():
                 self._dispatcher.set_paused(False)
+            case TurnTap():
+                self._tap.turn(command.on)
             case DrainCommand():
                 self._start_drain(command, ExitCode.OK)
 

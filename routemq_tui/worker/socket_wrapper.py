@@ -18,6 +18,7 @@ from typing import Any
 CHUNK_BYTES = 64 * 1024
 PINGREQ = b"\xc0\x00"
 _LINGER_SECONDS = 1.0
+_NOT_NOW = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError
 
 
 class MqttSocket:
@@ -40,7 +41,8 @@ class MqttSocket:
         self._in = bytearray()
         self._out = bytearray()
         self._ended = False
-        self._error: OSError | None = None
+        self.error: OSError | None = None
+        """What broke the connection."""
         self._closed = False
 
     # -- what paho calls ---------------------------------------------------------------------------------
@@ -50,8 +52,8 @@ class MqttSocket:
             data = bytes(self._in[:size])
             del self._in[:size]
             return data
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         if self._ended:
             return b""
         raise BlockingIOError
@@ -60,23 +62,36 @@ class MqttSocket:
         """Take all of it. A broken connection is kept in `error` for the loop to find, not raised: paho would
         take itself apart on whatever thread has just published."""
         with self._lock:
-            if self._error is None:
-                self._out += data
+            if self.error is None:
                 try:
-                    self.flush()
+                    rest = data if self._out else self._not_taken(data)
+                    if rest:
+                        self._out += rest
+                        self.flush()
                 except OSError as error:
-                    self._error = error
+                    self.error = error
                     self._out.clear()
         return len(data)
+
+    def _not_taken(self, data: bytes | bytearray) -> bytes | bytearray:
+        """Write straight from here, which mostly does: what the kernel did not take."""
+        if self._closed:
+            raise ConnectionError("the connection is closed")
+        try:
+            sent = self._raw.send(data[:CHUNK_BYTES])
+        except _NOT_NOW:
+            return data
+        self.last_sent = time.monotonic()
+        return data[sent:]
 
     def close(self) -> None:
         with self._lock:
             if self._closed:
                 return
-            self._closed = True
             if self.linger:
                 with contextlib.suppress(OSError):
                     self._linger()
+            self._closed = True
             self._raw.close()
 
     def fileno(self) -> int:
@@ -108,17 +123,19 @@ class MqttSocket:
     def read(self) -> bytes | None:
         """One chunk from the descriptor; None when there is none, empty when the connection has ended."""
         try:
-            with self._lock:
-                chunk = self._raw.recv(CHUNK_BYTES)
-                if isinstance(self._raw, ssl.SSLSocket):
+            if isinstance(self._raw, ssl.SSLSocket):
+                with self._lock:
+                    chunk = self._raw.recv(CHUNK_BYTES)
                     while pending := self._raw.pending():  # the descriptor does not announce these again
                         chunk += self._raw.recv(pending)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError):
+            else:
+                chunk = self._raw.recv(CHUNK_BYTES)
+        except _NOT_NOW:
             return None
         except ssl.SSLZeroReturnError:
             chunk = b""
         except OSError as error:
-            self._error = error
+            self.error = error
             return b""
         if chunk:
             self.last_received = time.monotonic()
@@ -135,17 +152,12 @@ class MqttSocket:
     @property
     def over(self) -> bool:
         """Nothing more will come: the end, or an error."""
-        return self._ended or self._error is not None
-
-    @property
-    def error(self) -> OSError | None:
-        """What broke the connection."""
-        return self._error
+        return self._ended or self.error is not None
 
     def fail(self, reason: str) -> None:
         """Make paho find the connection broken at its next read."""
         self._in.clear()
-        self._error = ConnectionError(reason)
+        self.error = ConnectionError(reason)
 
     @property
     def unsent(self) -> int:
@@ -154,13 +166,13 @@ class MqttSocket:
     def flush(self) -> bool:
         """Write what the kernel takes; True when nothing is left. OSError once the connection is broken."""
         with self._lock:
+            if self._out and self._closed:
+                raise ConnectionError("the connection is closed")
             while self._out:
-                if self._closed:
-                    raise ConnectionError("the connection is closed")
                 try:
                     with memoryview(self._out) as view:
                         sent = self._raw.send(view[:CHUNK_BYTES])
-                except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError, InterruptedError):
+                except _NOT_NOW:
                     return False
                 del self._out[:sent]
                 self.last_sent = time.monotonic()
@@ -188,12 +200,12 @@ class MqttSocket:
         Closing with unread bytes resets the connection, and a reset may overtake our last acknowledgements.
         """
         deadline = time.monotonic() + _LINGER_SECONDS
-        while self._out and (left := deadline - time.monotonic()) > 0:
+        while not self.flush() and (left := deadline - time.monotonic()) > 0:
             _wait(self._raw, select.POLLOUT, left)
-            sent = self._raw.send(self._out[:CHUNK_BYTES])
-            del self._out[:sent]
         plain = self._raw
         if isinstance(plain, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):  # it sends close_notify, and need not wait for one
+                plain.unwrap()
             plain = socket.socket(fileno=plain.detach())
             self._raw = plain
         plain.setblocking(False)

@@ -9,7 +9,7 @@ their own (`log_queue`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -69,6 +69,8 @@ class WorkerSpec:
     drain_timeout: float = 10.0
     """Seconds a worker whose engine died takes to drain, at most."""
     paused: bool = False
+    tapped: bool = False
+    """Tell of single messages that go well, too."""
     fast_path: bool = True
     """Take messages out of the byte stream ourselves; False leaves all of it to paho."""
 
@@ -100,7 +102,13 @@ class Resume(msgspec.Struct, tag=True, frozen=True):
     """Take up handling again."""
 
 
-WorkerCommand = Drain | Pause | Resume
+class TurnTap(msgspec.Struct, tag=True, frozen=True):
+    """Tell of single messages that go well, or no longer."""
+
+    on: bool
+
+
+WorkerCommand = Drain | Pause | Resume | TurnTap
 
 
 # -- worker to engine ----------------------------------------------------------------------------------
@@ -206,6 +214,49 @@ class Seen(msgspec.Struct, tag=True, frozen=True):
     duplicate: bool
 
 
+class MessageTold(msgspec.Struct, tag=True):
+    """One handling of a message. Sent at most some times a second (`tap`), and only while there is room."""
+
+    time: float
+    topic: str
+    outcome: str
+    """As in `engine.messages`."""
+    duration: float
+    payload: bytes
+    """Cut."""
+    size: int
+    qos: int
+    retain: bool = False
+    duplicate: bool = False
+    properties: dict[str, Any] = {}
+    attempts: int = 1
+    error: str = ""
+    traceback: str = ""
+    group: str = ""
+    """Fingerprint of the place where it failed."""
+    letter: int | None = None
+    fingerprint: int = 0
+    passed: int = 0
+    """Messages finished since the one told before, this one included."""
+
+
+class ErrorCount(msgspec.Struct, frozen=True):
+    fingerprint: str
+    kind: str
+    where: str
+    text: str
+    count: int
+    """Since it was told the last time."""
+    time: float
+    """Of the last one."""
+
+
+class ErrorsCounted(msgspec.Struct, tag=True, frozen=True):
+    """Messages that failed for good, by place. All reports of a process add up to its failed counter."""
+
+    groups: list[ErrorCount]
+
+
 WorkerReport = (
     Connected
     | Subscribed
@@ -221,6 +272,8 @@ WorkerReport = (
     | StoreRecovered
     | Stopped
     | Seen
+    | MessageTold
+    | ErrorsCounted
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -69,20 +69,21 @@ def text_of(raw: bytes, what: str) -> str:
 
 # -- properties ------------------------------------------------------------------------------------------
 
-_FLAG, _TWO, _FOUR, _VARINT, _TEXT, _BINARY, _PAIR = range(7)
+FLAG, TWO, FOUR, VARINT, TEXT, BINARY, PAIR = range(7)
+"""Kinds of values."""
 _ALIAS: Final = 0x23
 _MANY: Final = (0x0B, 0x26)
 _PUBLISH_PROPERTIES: Final = {
-    0x01: ("payload_format_indicator", _FLAG),
-    0x02: ("message_expiry_interval", _FOUR),
-    0x03: ("content_type", _TEXT),
-    0x08: ("response_topic", _TEXT),
-    0x09: ("correlation_data", _BINARY),
-    0x0B: ("subscription_identifier", _VARINT),
-    _ALIAS: ("topic_alias", _TWO),
-    0x26: ("user_property", _PAIR),
+    0x01: ("payload_format_indicator", FLAG),
+    0x02: ("message_expiry_interval", FOUR),
+    0x03: ("content_type", TEXT),
+    0x08: ("response_topic", TEXT),
+    0x09: ("correlation_data", BINARY),
+    0x0B: ("subscription_identifier", VARINT),
+    _ALIAS: ("topic_alias", TWO),
+    0x26: ("user_property", PAIR),
 }
-RELEASE_PROPERTIES: Final = {0x1F: ("reason_string", _TEXT), 0x26: ("user_property", _PAIR)}
+REASON_PROPERTIES: Final = {0x1F: ("reason_string", TEXT), 0x26: ("user_property", PAIR)}
 
 
 def parse_properties(block: bytes) -> tuple[Mapping[str, Any], int | None]:
@@ -118,19 +119,19 @@ def read_block(block: bytes, allowed: Mapping[int, tuple[str, int]]) -> dict[str
 
 
 def _value(block: bytes, at: int, end: int, name: str, kind: int) -> tuple[Any, int]:
-    if kind in (_TEXT, _BINARY):
+    if kind in (TEXT, BINARY):
         raw, at = field(block, at, end, name)
-        return (raw if kind == _BINARY else text_of(raw, name)), at
-    if kind == _PAIR:
+        return (raw if kind == BINARY else text_of(raw, name)), at
+    if kind == PAIR:
         key, at = field(block, at, end, name)
         value, at = field(block, at, end, name)
         return (text_of(key, name), text_of(value, name)), at
-    if kind == _VARINT:
+    if kind == VARINT:
         number, at = varint(block, at, end)
         if not number:
             raise StreamError(PROTOCOL_ERROR, f"the {name} is 0")
         return number, at
     number, at = integer(block, at, end, (1, 2, 4)[kind], name)
-    if kind == _FLAG and number > 1:
+    if kind == FLAG and number > 1:
         raise StreamError(PROTOCOL_ERROR, f"the {name} is {number}, not 0 or 1")
     return number, at

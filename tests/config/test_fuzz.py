@@ -40,7 +40,7 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-SECTIONS = st.sampled_from(["app", "broker", "defaults", "routes", "traffic", "limits"])
+SECTIONS = st.sampled_from(["app", "broker", "defaults", "routes", "traffic", "limits", "ui", "keys"])
 
 
 @pytest.fixture(scope="module")

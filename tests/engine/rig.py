@@ -85,6 +85,11 @@ def gate(payload):
     while not os.path.exists(payload["open"]):
         time.sleep(0.01)
 
+def brittle(payload):
+    if payload.get("kill"):
+        os._exit(9)
+    raise ValueError("bad reading")
+
 def picky(payload):
     raise ValueError("bad reading")
 

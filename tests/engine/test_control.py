@@ -135,6 +135,32 @@ def test_a_route_is_paused_and_resumed_and_a_worker_started(start_rig: StartRig,
         assert failed.restarts == 0
 
 
+def test_messages_are_told_without_what_may_be_private(start_rig: StartRig, tmp_path: Path) -> None:
+    with start_rig(route(handler="picky"), route("other")) as rig, client(tmp_path) as ctl:
+        rig.until_running(1)
+        assert ctl.ask(do="tap", route="other", on=True)["ok"]
+        rig.until(lambda: rig.route("other").tapped, "the tap is on")
+        rig.publish(1, payload=b'{"pin": 1234}')
+        rig.publish(1, "other/{}", payload=b"\xff\xfe")
+        rig.until(lambda: rig.engine.messages.last_seq == 2, "both are told")
+        (message,) = ctl.ask(do="messages", route="jobs")["messages"]
+        assert (message["outcome"], message["error"]) == ("dead-lettered", "ValueError: bad reading")
+        assert not {"payload", "payload_base64", "properties"} & message.keys()
+        # when payloads are asked for, then they are there
+        asked = ctl.ask(do="messages", payloads=True)["messages"]
+        assert {each.get("payload"): each.get("payload_base64") for each in asked} == {
+            '{"pin": 1234}': None,
+            None: "//4=",
+        }
+        rest = ctl.ask(do="messages", after=asked[0]["seq"])
+        assert ([each["seq"] for each in rest["messages"]], rest["next_seq"]) == ([asked[1]["seq"]], 2)
+        # and the dead letter can be replayed and purged by its id
+        assert ctl.ask(do="replay", ids=[message["letter"]])["ok"]
+        rig.until(lambda: "1 dead letter replayed to its topic" in rig.notices())
+        assert ctl.ask(do="purge", ids=[message["letter"] + 1])["ok"]
+        rig.until(lambda: "dead letter purged" in rig.notices())
+
+
 def test_logs_are_read_and_followed(start_rig: StartRig, tmp_path: Path) -> None:
     with start_rig(route(handler="hostile", workers=1)) as rig, client(tmp_path) as ctl:
         rig.until_running(1)
@@ -162,7 +188,7 @@ def test_logs_are_read_and_followed(start_rig: StartRig, tmp_path: Path) -> None
         (b"nonsense", "Expecting value"),
         (b"\xff\xfe", "decode"),
         (b"[]", "a request is a JSON object"),
-        (b"{}", "unknown request None; there are snapshot, logs, scale"),
+        (b"{}", "unknown request None; there are snapshot, logs, messages, scale"),
         (b'{"do": "dance"}', "unknown request 'dance'"),
         (b'{"do": "scale", "route": "nowhere", "count": 1}', "no route 'nowhere'; there are jobs"),
         (b'{"do": "scale", "route": "jobs"}', "count is a number from 0, not None"),
@@ -171,6 +197,10 @@ def test_logs_are_read_and_followed(start_rig: StartRig, tmp_path: Path) -> None
         (b'{"do": "kill", "worker": ["jobs"]}', "no worker ['jobs']"),
         (b'{"do": ["kill"]}', "unknown request ['kill']"),
         (b'{"do": "logs", "of": {}}', "no route or worker {}"),
+        (b'{"do": "tap", "route": "jobs"}', "on is true or false, not None"),
+        (b'{"do": "messages", "route": "nowhere"}', "no route 'nowhere'"),
+        (b'{"do": "purge", "ids": []}', "ids are a list of ids"),
+        (b'{"do": "replay", "ids": [true]}', "ids are a list of ids"),
         (b"[" * 60_000, "recursion"),
     ],
 )

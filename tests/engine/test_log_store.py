@@ -10,7 +10,7 @@ from routemq_tui.engine.port import LogLine
 
 def filled(limit: int = 10**7, **lines: int) -> LogStore:
     """A store with so many lines of each source, in turn."""
-    store = LogStore(limit, source_share=1.0)
+    store = LogStore(limit)
     for number in range(max(lines.values())):
         for source, count in lines.items():
             if number < count:
@@ -72,14 +72,67 @@ def test_the_total_is_bounded_when_each_source_is_within_its_own_bound() -> None
 
 
 def test_what_was_let_go_is_counted_from_where_the_reader_was() -> None:
-    store = LogStore(100_000, source_share=1.0)
-    for number in range(2_000):
-        store.add_text("a", f"line {number}", 20, "stdout")
-    gone = store.evicted("a")
-    assert gone > 1_000
-    assert store.read().missed == gone
-    assert gone - 500 <= store.read(after=500).missed <= gone - 500 + 32
+    store = LogStore(100_000)
+    for number in range(6_000):
+        store.add_text("a", f"line {number} " + "x" * 60, 20, "stdout")
+        store.add_text("b", "in between", 20, "stdout")
+    gone = {name: store.evicted(name) for name in ("a", "b")}
+    held = {name: [line.seq for line in store.read(frozenset({name})).lines] for name in ("a", "b")}
+    for name in ("a", "b"):
+        assert gone[name] + len(held[name]) == 6_000
+    # then a reader that is not far behind hears the exact count, wherever it was
+    for name, first in (("a", 1), ("b", 2)):
+        for behind in (1, 7, 50, 130):
+            after = held[name][0] - 2 * behind
+            assert store.read(frozenset({name}), after=after).missed == behind - 1, (name, behind)
+        # and one that is far behind at most a block more
+        after = first + 2 * (gone[name] // 2)
+        exact = gone[name] - gone[name] // 2 - 1
+        assert exact <= store.read(frozenset({name}), after=after).missed <= exact + 200
+    assert store.read().missed == sum(gone.values())
     assert store.read(after=store.last_seq).missed == 0
+
+
+def test_everything_held_can_be_looked_at_at_one_moment() -> None:
+    store = filled(a=3_000, b=5)
+    found = {holding.source: holding for holding in store.holdings()}
+    texts = [line.text for block in found["a"].blocks for line in block.lines(0, len(block))]
+    assert texts == [f"a {number}" for number in range(3_000)]
+    assert len(found["a"].blocks) > 1
+    assert found["b"].in_last == 5
+    # when more comes, then what was looked at says how far it went
+    store.add_text("b", "later", 20, "stdout")
+    assert [line.text for line in found["b"].blocks[0].lines(0, found["b"].in_last)] == [
+        f"b {n}" for n in range(5)
+    ]
+    assert store.holdings(frozenset({"nobody"})) == []
+    assert [holding.source for holding in store.holdings(frozenset({"b"}))] == ["b"]
+
+
+def test_a_run_that_is_larger_than_the_memory_leaves_its_end() -> None:
+    store = LogStore(200_000)
+    store.add_text(
+        "a", "\n".join(f"\x1b[31mline\x1b[0m {number} " + "x" * 500 for number in range(3_000)), 20, "stdout"
+    )
+    held = store.read().lines
+    assert store.bytes <= 200_000
+    assert store.evicted("a") + len(held) == 3_000
+    assert held[-1].text.startswith("line 2999 x")
+    assert held[-1].ansi is not None
+    assert held[-1].ansi.startswith("\x1b[31mline")
+
+
+def test_many_small_sources_keep_their_last_words() -> None:
+    store = LogStore(1_000_000)
+    for number in range(40_000):
+        store.add_text(f"worker/{number % 500}", f"line {number} " + "x" * 40, 20, "stdout")
+    assert store.bytes <= 1_000_000
+    for number in range(500):
+        assert (
+            store.read(frozenset({f"worker/{number}"}), limit=1, newest=True)
+            .lines[0]
+            .text.startswith(f"line {39_500 + number} ")
+        )
 
 
 def test_writers_and_readers_at_once_see_a_rising_sequence() -> None:

@@ -10,8 +10,6 @@ import time
 import pytest
 
 from routemq_tui.engine.metrics import (
-    POINTS,
-    HistoryKeeper,
     Sample,
     Track,
     Window,
@@ -101,19 +99,6 @@ def test_rates_of_workers_add_up_whatever_the_length_of_their_windows() -> None:
     )
     assert rate == 20.0
     assert (joined.ok, joined.failed, joined.latencies) == (70, 10, {5: 70, 9: 10})
-
-
-def test_a_history_has_at_most_sixty_points_and_forgets_old_marks() -> None:
-    keeper = HistoryKeeper()
-    keeper.mark("+1 worker", 0.0)
-    for second in range(80):
-        keeper.add(float(second), Window(1.0, 1, 1, 0.1, {3: 2}), None, float(second))
-        if second == 30:
-            assert [mark.label for mark in keeper.history.marks] == ["+1 worker"]
-    history = keeper.history
-    assert len(history.rate) == len(history.p95) == len(history.cpu_percent) == POINTS
-    assert (history.rate[-1], history.error_rate[-1]) == (79.0, 0.5)
-    assert history.marks == ()
 
 
 def test_usage_of_a_busy_process_and_of_one_that_is_gone() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routemq_tui.engine.sanitise import LINE_LIMIT, LineAssembler, clean_bytes, clean_lines
+from routemq_tui.engine.sanitise import LineAssembler, clean_batch, clean_bytes, clean_lines
+from routemq_tui.worker.log_queue import LINE_LIMIT, LogBatch
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -49,10 +50,43 @@ def test_a_record_of_many_lines_is_split() -> None:
     assert [line.text for line in clean_lines("one\r\ntwo\n\nfour\n")] == ["one", "two", "", "four"]
 
 
-def test_a_long_line_is_cut_and_says_by_how_much() -> None:
-    (line,) = clean_lines("x" * 2**20)
+@pytest.mark.parametrize("cut", [0, 2_000_000])
+def test_a_long_line_is_cut_and_says_by_how_much(cut: int) -> None:
+    (line,) = clean_lines("x" * 2**20, cut)
     assert line.text.startswith("x" * LINE_LIMIT)
-    assert line.text.endswith(f" … [{2**20 - LINE_LIMIT:,} more characters cut]")
+    assert line.text.endswith(f" … {2**20 - LINE_LIMIT + cut:,} characters more were cut")
+
+
+def test_a_colour_that_the_cut_goes_through_is_counted_too() -> None:
+    (line,) = clean_lines("x" * (LINE_LIMIT - 3) + "\x1b[31m" + "y" * 10)
+    assert line.text == "x" * (LINE_LIMIT - 3) + " … 15 characters more were cut"
+
+
+def test_only_the_last_line_of_a_cut_record_says_so() -> None:
+    assert [line.text for line in clean_lines("one\ntwo", 5)] == ["one", "two … 5 characters more were cut"]
+    assert [line.text for line in clean_lines("one\n", 5)] == ["one … 5 characters more were cut"]
+
+
+@given(
+    st.lists(st.tuples(st.text(st.characters(codec=None), max_size=50), st.integers(0, 2)), max_size=20),
+    st.booleans(),
+)
+def test_a_run_is_cleaned_as_its_records_are(records: list[tuple[str, int]], plain: bool) -> None:
+    if plain:
+        records = [(f"{number} is plain", 0) for number in range(len(records))]
+    texts = [text for text, _ in records]
+    times = [float(number) for number in range(len(records))]
+    cuts = {place: cut for place, (_, cut) in enumerate(records) if cut}
+    numbers = bytes(number % 3 for number in range(len(records)))
+    kinds = [(20, "log", "a"), (30, "log", "a"), (20, "stdout", "")]
+    run, at_kinds = clean_batch(LogBatch(kinds, numbers, times, texts, cuts))
+    wanted = [
+        (at, line) for at, (text, cut) in zip(times, records, strict=True) for line in clean_lines(text, cut)
+    ]
+    assert list(run.texts) == [line.text for _, line in wanted]
+    assert list(run.times) == [at for at, _ in wanted]
+    assert list(at_kinds) == [int(at) % 3 for at, _ in wanted]
+    assert [run.ansi.get(place) for place in range(len(wanted))] == [line.ansi for _, line in wanted]
 
 
 def test_invalid_utf8_is_replaced() -> None:
@@ -91,5 +125,5 @@ def test_an_endless_line_takes_bounded_memory() -> None:
     for _ in range(32):
         assert assembler.feed(b"y" * 65536) == []
     (line,) = assembler.feed(b"end\nnext")
-    assert line.text.endswith(f"[{32 * 65536 + 3 - LINE_LIMIT:,} more characters cut]")
+    assert line.text.endswith(f"… {32 * 65536 + 3 - LINE_LIMIT:,} bytes more were cut")
     assert [line.text for line in assembler.flush()] == ["next"]

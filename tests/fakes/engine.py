@@ -7,8 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from routemq_tui.engine.commands import Command, Stop
-from routemq_tui.engine.port import LogBatch, LogLine
-from routemq_tui.engine.snapshot import EngineState, Notice, Snapshot
+from routemq_tui.engine.log_block import LogBlock
+from routemq_tui.engine.port import LogBatch, LogHolding, LogLine, Span
+from routemq_tui.engine.sanitise import CleanRun
+from routemq_tui.engine.snapshot import EngineState, History, Notice, Snapshot
+from tests.fakes.messages import FakeLetters, FakeMessages
+from tests.fakes.snapshots import stretched
 
 
 class FakeLogs:
@@ -17,7 +21,10 @@ class FakeLogs:
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
         self.reads = 0
+        self.block_lines = 50
+        """Several blocks even in a short log; 1 where it matters which line `let_go` ends at."""
         self._gone = 0
+        self._blocks: dict[str, list[LogBlock]] = {}
 
     @property
     def last_seq(self) -> int:
@@ -27,11 +34,33 @@ class FakeLogs:
         values: dict[str, object] = {"level": 20, "stream": "log", "logger": "app", **other}
         line = LogLine(self.last_seq + 1, time, source, text=text, **values)  # type: ignore[arg-type]
         self.lines.append(line)
+        self._keep(line)
         return line
+
+    def _keep(self, line: LogLine) -> None:
+        blocks = self._blocks.setdefault(line.source, [])
+        if not blocks or len(blocks[-1]) >= self.block_lines:
+            if blocks:
+                blocks[-1].seal()
+            blocks.append(LogBlock(line.source, blocks[-1].last if blocks else 0))
+        ansi = {} if line.ansi is None else {0: line.ansi}
+        kind = (line.level, line.stream, line.logger)
+        blocks[-1].append(line.seq, kind, CleanRun([line.text], [line.time], ansi), 0, 1)
 
     def let_go(self, count: int) -> None:
         self._gone = self.lines[count - 1].seq
         del self.lines[:count]
+        for source, blocks in self._blocks.items():
+            kept = [block for block in blocks if block.seqs[-1] > self._gone]
+            self._blocks[source] = kept or [LogBlock(source, blocks[-1].last)]
+
+    def holdings(self, sources: frozenset[str] | None = None) -> list[LogHolding]:
+        self.reads += 1
+        return [
+            LogHolding(source, tuple(blocks), len(blocks[-1]), blocks[0].first)
+            for source, blocks in self._blocks.items()
+            if (sources is None or source in sources) and blocks[-1].seqs
+        ]
 
     def read(
         self, sources: frozenset[str] | None = None, after: int = 0, limit: int = 10_000, newest: bool = False
@@ -51,12 +80,22 @@ class FakeEngine:
     def __init__(self, snapshot: Snapshot) -> None:
         self.now = snapshot.time
         self.logs = FakeLogs()
+        self.messages = FakeMessages()
+        self.letters = FakeLetters()
         self.commands: list[Command] = []
         self.on_command: Callable[[Command], None] = lambda command: None
         self._snapshot = snapshot
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
+
+    def history(self, name: str | None, span: Span = "60s") -> History:
+        if name is None:
+            return stretched(self._snapshot.history, span)
+        routes = self._snapshot.routes
+        known = {each.name: each.history for route in routes for each in route.workers}
+        known |= {route.name: route.history for route in routes}
+        return stretched(known[name], span) if name in known else History()
 
     def send(self, command: Command) -> None:
         self.commands.append(command)

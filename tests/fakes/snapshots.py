@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from routemq_tui.engine.port import Span
 from routemq_tui.engine.snapshot import (
     BrokerSnapshot,
     BrokerState,
@@ -37,6 +38,13 @@ def history(
         cpu_percent=tuple(cpu * each for each in wave),
         marks=marks,
     )
+
+
+def stretched(history: History, span: Span) -> History:
+    """The same curves as those of a longer time, the marks as far back in it as they were."""
+    step = {"60s": 1.0, "10m": 10.0, "1h": 60.0}[span]
+    marks = tuple(replace(each, time=NOW - (NOW - each.time) * step) for each in history.marks)
+    return replace(history, marks=marks, step=step, until=NOW)
 
 
 def worker(

@@ -288,3 +288,17 @@ def test_a_handler_that_does_not_fit_says_why(handler: Callable[..., Any], said:
 def test_a_message_reads_its_own_payload() -> None:
     assert message(b'{"a": 1}').json() == {"a": 1}
     assert message(b"hi").text() == "hi"
+
+
+def test_the_call_that_is_written_out_counts_as_our_own_code() -> None:
+    # given a handler that fails
+    def handler(payload: dict[str, int]) -> None:
+        raise KeyError("x")
+
+    bound = bind(handler, TEMPLATE)
+    # when its traceback is read, then all before the handler's own frame is in our folder
+    with pytest.raises(KeyError) as caught:
+        bound.call(message())
+    *ours, own = caught.traceback[1:]
+    assert own.name == "handler"
+    assert all("routemq_tui/routing" in str(step.path) for step in ours)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from textual import events
@@ -76,7 +76,7 @@ class Seat:
         return "\n".join(row.crop(region.x, region.right).text for row in rows[region.y : region.bottom])
 
     def toasts(self) -> list[str]:
-        return [notification.message for notification in self.app._notifications]
+        return [toast.text for toast in reversed(self.app.sayings.current(time.monotonic()))]
 
 
 Sit = Callable[..., AbstractAsyncContextManager[Seat]]
@@ -86,11 +86,14 @@ Sit = Callable[..., AbstractAsyncContextManager[Seat]]
 def sit() -> Sit:
     @asynccontextmanager
     async def sitting(
-        snapshot: Snapshot | None = None, size: tuple[int, int] = (120, 36), log_lines: int = 40
+        snapshot: Snapshot | None = None,
+        size: tuple[int, int] = (120, 36),
+        log_lines: int = 40,
+        **habits: Any,
     ) -> AsyncIterator[Seat]:
         engine = FakeEngine(snapshot or busy())
         lines.usual(engine.logs, log_lines)
-        app = RouteMQApp(engine, tick=None)
+        app = RouteMQApp(engine, tick=None, **habits)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             yield Seat(app, engine, pilot)

@@ -18,6 +18,7 @@ from routemq_tui.engine.commands import (
     Stop,
 )
 from routemq_tui.engine.snapshot import EngineState
+from routemq_tui.tui.keymap import KeyNames
 from routemq_tui.tui.keys import KEYS
 from routemq_tui.tui.rows import RowKey
 from routemq_tui.tui.screens.confirm import Confirm
@@ -144,7 +145,7 @@ async def test_quit_drains_says_so_and_ends_when_the_engine_has_stopped(sit: Sit
         await seat.press(key)
         assert seat.engine.commands == [Stop()]
         assert "draining 5 of 6 workers" in seat.text()
-        assert "Press Q to kill them now" in seat.text()
+        assert "Q  Kill them now" in seat.text()
         seat.engine.show(state=EngineState.STOPPING)
         await seat.tick()
         assert seat.app.is_running
@@ -182,7 +183,8 @@ async def test_help_names_every_key(sit: Sit) -> None:
         await seat.press("question_mark")
         assert isinstance(seat.app.screen, Help)
         text = seat.text()
-        assert [key.help for key in KEYS if key.help not in text] == []
+        names = KeyNames()
+        assert [key.id for key in KEYS if names.help_of(key) not in text] == []
         await seat.press("escape")
         assert not isinstance(seat.app.screen, Help)
 

@@ -10,7 +10,7 @@ from textual import events
 
 from routemq_tui.engine.commands import SetWorkers
 from routemq_tui.tui.log_export import name_problem, proposed_name, write_lines
-from routemq_tui.tui.log_rows import LogRows, Place, Selection
+from routemq_tui.tui.log_selection import Place, Selection
 from routemq_tui.tui.log_text import TimeMode, offset_at, time_text
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.widgets.log_painter import MATCHES, matches_of
@@ -23,7 +23,7 @@ SMALL = (80, 24)
 
 def current(seat: Seat) -> str:
     """The text of the current line."""
-    return seat.main.logs.shown[seat.main.logs._current].text
+    return seat.main.logs.current.text
 
 
 async def logged(seat: Seat, *texts: str, **other: object) -> None:
@@ -90,7 +90,7 @@ async def test_a_broken_search_is_told(sit: Sit) -> None:
 async def test_brackets_go_to_errors(sit: Sit) -> None:
     async with sit(size=SMALL) as seat:
         await seat.press("right_square_bracket")
-        errors = [each for each in seat.main.logs.shown if each.level >= 40]
+        errors = [each for each in seat.main.logs.all_lines().lines() if each.level >= 40]
         assert current(seat) == errors[-1].text
         await seat.press("left_square_bracket")
         assert current(seat) == errors[-2].text
@@ -280,20 +280,11 @@ async def test_a_very_long_copy_is_warned_about(sit: Sit) -> None:
 
 
 def test_a_selection_is_the_same_from_both_ends() -> None:
-    shown = [line(1, "first"), line(2, "second"), line(3, "third")]
-    there, back = Place(0, 2), Place(2, 3)
+    shown = [line(1, "first"), line(2, "second"), line(3, "third"), line(4, "fourth")]
+    there, back = Place(1, 2), Place(3, 3)
     assert Selection(there, back).text(shown) == Selection(back, there).text(shown) == "rst\nsecond\nthi"
     assert Selection(there, there).text(shown) == ""
-    assert Selection(there, back).span(3, 9) is None
-
-
-def test_rows_know_their_lines() -> None:
-    rows = LogRows()
-    rows.lay_out([line(1, "ab" * 10), line(2, "x"), line(3, "")], 8)
-    assert [tuple(row) for row in rows] == [
-        (0, 0, 8), (0, 8, 16), (0, 16, 20), (1, 0, 1), (2, 0, 0)
-    ]  # fmt: skip
-    assert (rows.first_of(1), rows.last_of(0), rows.line_at(99)) == (3, 2, 2)
+    assert Selection(there, back).span(4, 9) is None
 
 
 def test_offsets_by_cells_count_wide_characters() -> None:

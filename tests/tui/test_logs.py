@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_buffer import LogBuffer, LogFilter
+from routemq_tui.tui.log_status import LogStatus
 from routemq_tui.tui.log_text import body_of, breaks, safe
-from routemq_tui.tui.widgets.log_scroll import LogStatus
 from routemq_tui.tui.widgets.log_strip import strip_line
 from tests.fakes.lines import HOSTILE
 from tests.tui.conftest import Seat, Sit
@@ -30,7 +31,12 @@ async def test_following_shows_the_newest_line(sit: Sit) -> None:
         await seat.tick()
         assert "flood 30045" not in seat.text("#logs-view")
         assert f"flood {seat.engine.logs.last_seq}" in seat.text("#logs-view").splitlines()[-1]
-        assert seat.main.logs.status.held <= 11_250
+        # then the oldest line is reached too, and the end again
+        assert seat.main.logs.status.held == 30_027
+        await seat.press("3", "g")
+        assert "device 0 reads 20.0" in seat.text("#logs-view").splitlines()[0]
+        await seat.press("G")
+        assert f"flood {seat.engine.logs.last_seq}" in seat.text("#logs-view").splitlines()[-1]
 
 
 @pytest.mark.parametrize("how", ["key", "wheel"])
@@ -95,21 +101,12 @@ async def test_lines_the_store_let_go_while_paused_are_told(sit: Sit) -> None:
         flood(seat, 50)
         await seat.tick()
         await seat.press("f")
+        seat.engine.logs.block_lines = 1
         flood(seat, 1_000)
         seat.engine.logs.let_go(len(seat.engine.logs.lines) - 400)
         await seat.tick()
         assert seat.main.logs.status.new == 400
         assert "!600 gone" in seat.text("#logs-strip")
-
-
-async def test_a_pause_counts_in_several_ticks_what_is_too_much_for_one(sit: Sit) -> None:
-    async with sit(size=SMALL) as seat:
-        await seat.press("f")
-        flood(seat, 65_000)
-        await seat.tick()
-        assert seat.main.logs.status.new == 60_000
-        await seat.tick()
-        assert seat.main.logs.status.new == 65_000
 
 
 async def test_logs_are_those_of_the_selection(sit: Sit) -> None:
@@ -232,6 +229,133 @@ async def test_a_growing_terminal_does_not_pause(sit: Sit) -> None:
         assert f"flood {seat.engine.logs.last_seq}" in seat.text("#logs-view").splitlines()[-1]
 
 
+# Work over all that the store holds
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """A block a slice, and none beyond the first until the event is set."""
+    go_on = asyncio.Event()
+    canvas = "routemq_tui.tui.widgets.log_canvas"
+    for name in ("AT_ONCE", "SLICE"):
+        monkeypatch.setattr(f"{canvas}.{name}", 0.0)
+    monkeypatch.setattr(f"{canvas}._others_rest", go_on.wait)
+    return go_on
+
+
+async def test_a_long_filter_shows_the_newest_at_once_and_is_ended_by_escape(
+    slow: asyncio.Event, sit: Sit
+) -> None:
+    async with sit(size=(120, 36)) as seat:
+        flood(seat, 20_000)
+        await seat.tick()
+        # when it is filtered, then the newest are there while it says how far it is
+        await seat.press("slash", *"flood .*7$", "enter")
+        assert "flood 20037" in seat.text("#logs-view")
+        assert "filtering" in seat.text("#logs-strip")
+        assert "Esc ends it" in seat.text("#logs-strip")
+        # and keys are answered: nothing waits for its end
+        await seat.press("3", "k", "k")
+        assert not seat.main.logs.status.following
+        # when it is ended, then the strip says what is missing
+        await seat.press("escape")
+        status = seat.main.logs.status
+        assert status.busy == ""
+        assert 0 < status.skipped < 20_027
+        assert "left out" in seat.text("#logs-strip")
+        # and the filter is still there, for what comes too
+        slow.set()
+        await seat.press("f")
+        flood(seat, 10)
+        await seat.tick()
+        await seat.app.workers.wait_for_complete()
+        assert seat.main.logs.status.shown == status.shown + 1
+        assert seat.main.logs.status.filter == "flood .*7$"
+
+
+async def test_a_long_filter_ends_by_itself_and_reaches_the_oldest_line(
+    slow: asyncio.Event, sit: Sit
+) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 2_000)
+        await seat.tick()
+        await seat.press("slash", *"flood .*99$", "enter")
+        assert seat.main.logs.status.busy.startswith("filtering ")
+        slow.set()
+        await seat.app.workers.wait_for_complete()
+        assert seat.main.logs.status.busy == ""
+        assert seat.main.logs.status.shown == 20
+        await seat.press("3", "g")
+        assert "flood 99 " in seat.text("#logs-view").splitlines()[0]
+
+
+async def test_a_long_search_goes_to_its_line_when_it_is_found(slow: asyncio.Event, sit: Sit) -> None:
+    async with sit(size=(120, 36)) as seat:
+        flood(seat, 3_000)
+        await seat.tick()
+        await seat.press("ctrl+f", *"flood 60$", "enter")
+        assert seat.main.logs.status.busy.startswith("searching ")
+        assert seat.main.logs.status.following
+        slow.set()
+        await seat.app.workers.wait_for_complete()
+        await seat.pilot.pause()
+        assert seat.main.logs.current is not None
+        assert seat.main.logs.current.text == "flood 60"
+        assert "flood 60 " in seat.text("#logs-view")
+        # when a search is ended by Esc, then nothing moves and nothing is told
+        slow.clear()
+        await seat.press("ctrl+f", *["backspace"] * 9, *"nowhere", "enter")
+        assert seat.main.logs.status.busy.startswith("searching ")
+        await seat.press("escape")
+        slow.set()
+        assert seat.main.logs.status.busy == ""
+        await seat.app.workers.wait_for_complete()
+        assert seat.main.logs.current.text == "flood 60"
+        assert seat.main.logs.status.search == "nowhere"
+
+
+async def test_a_hidden_view_does_no_work(slow: asyncio.Event, sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        flood(seat, 4_000)
+        await seat.tick()
+        await seat.press("slash", *"flood .*99$", "enter", "2")
+        slow.set()
+        await seat.app.workers.wait_for_complete()
+        assert seat.main.logs.status.busy.startswith("filtering ")
+        # when it is seen again, then it goes on
+        await seat.press("escape")
+        await seat.app.workers.wait_for_complete()
+        assert seat.main.logs.status.busy == ""
+        assert seat.main.logs.status.shown == 40
+
+
+async def test_a_paused_page_stays_when_the_store_lets_its_lines_go(sit: Sit) -> None:
+    async with sit(size=(120, 36)) as seat:
+        flood(seat, 300)
+        await seat.tick()
+        await seat.press("3", "pageup")
+        before = [each[:-1] for each in seat.text("#logs-view").splitlines()]
+        seat.engine.logs.block_lines = 1
+        flood(seat, 1_000)
+        await seat.tick()
+        # when all that is in sight is let go
+        seat.engine.logs.let_go(len(seat.engine.logs.lines) - 600)
+        flood(seat, 1)
+        await seat.tick()
+        # then it stays, and the strip says what has become of it
+        assert [each[:-1] for each in seat.text("#logs-view").splitlines()] == before
+        strip = seat.text("#logs-strip")
+        lowest = int(before[-1].split("flood ")[1])
+        gone = seat.engine.logs.lines[0].seq - 1 - lowest
+        assert gone > 300
+        assert f"! these and {gone} more gone from the store" in strip
+        assert seat.main.logs.status.new == 1_001
+        # then one can go on to what there is
+        await seat.press("g")
+        assert "these" not in seat.text("#logs-strip")
+        assert f"flood {seat.engine.logs.lines[0].seq}" in seat.text("#logs-view").splitlines()[0]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_drawn_as_text(text: str) -> None:
     shown = body_of(line(1, text)).plain
@@ -257,20 +381,10 @@ def test_wrapping_never_splits_a_wide_character() -> None:
     assert breaks("", 10) == [0]
 
 
-def test_a_ring_forgets_the_oldest_and_its_shown_lines_with_them() -> None:
-    buffer = LogBuffer(capacity=80)
-    buffer.set_filter(LogFilter.parse("odd"))
-    for seq in range(1, 201):
-        buffer.extend([line(seq, "odd" if seq % 2 else "even")])
-    assert 80 <= len(buffer.lines) <= 90
-    assert buffer.lines[-1].seq == 200
-    assert [each.seq for each in buffer.shown] == [each.seq for each in buffer.lines if each.seq % 2]
-
-
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_strip_hides_no_state(width: int) -> None:
-    status = LogStatus(False, 1234, 9, 5, 100, "!timeout", 30, True, 16)
+    status = LogStatus(False, 1234, 9, 5, 100, "!timeout", 30, True, 16, let_go=3)
     text = "".join(part for part, _ in strip_line("temperature (3 workers)", status, 7, width))
     assert len(text) <= width
-    for state in ("7 dropped", "9 gone", "/!timeout", "≥warn", "wrap", "→16", "paused +1234"):
+    for state in ("7 dropped", "!!9 gone", "/!timeout", "≥warn", "wrap", "→16", "paused +1234"):
         assert state.replace(" ", "") in text.replace(" ", ""), state

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from routemq_tui.config.model import UiConfig
 from routemq_tui.engine.snapshot import Snapshot
 from routemq_tui.tui.app import RouteMQApp
+from routemq_tui.tui.layout_memory import LayoutMemory
 from routemq_tui.tui.rows import RowKey
-from routemq_tui.tui.theme import DARK, LIGHT
+from routemq_tui.tui.screens.errors import ErrorsScreen
+from routemq_tui.tui.theme import ANSI, CONTRAST, DARK, LIGHT
 from tests.fakes import lines
 from tests.fakes.engine import FakeEngine
+from tests.fakes.messages import letters, told, with_errors
 from tests.fakes.snapshots import after_kills, all_failed, broker_down, busy, draining, no_routes
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 36), (200, 50)
 SIZES = [pytest.param(SMALL, id="80x24"), pytest.param(MIDDLE, id="120x36")]
 ALL_SIZES = [*SIZES, pytest.param(LARGE, id="200x50")]
 THEMES = [pytest.param(theme.name, id="dark" if theme.dark else "light") for theme in (DARK, LIGHT)]
+OTHER_THEMES = [pytest.param(CONTRAST.name, id="contrast"), pytest.param(ANSI.name, id="ansi")]
 Compare = Callable[..., bool]
 
 
@@ -29,6 +35,15 @@ def screen(snapshot: Snapshot, theme: str = DARK.name, hostile: bool = False) ->
     elif snapshot.routes:
         lines.usual(engine.logs)
     return RouteMQApp(engine, tick=None, theme=theme)
+
+
+def told_screen() -> RouteMQApp:
+    """With messages, errors and dead letters."""
+    engine = FakeEngine(with_errors(busy()))
+    lines.usual(engine.logs)
+    engine.messages.messages = told()
+    engine.letters.lines = letters()
+    return RouteMQApp(engine, tick=None, theme=DARK.name)
 
 
 def keys(*pressed: str) -> Callable[[Pilot[int]], Awaitable[None]]:
@@ -45,6 +60,64 @@ def keys(*pressed: str) -> Callable[[Pilot[int]], Awaitable[None]]:
 @pytest.mark.parametrize("size", ALL_SIZES)
 def test_main(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
     assert snap_compare(screen(busy(), theme), terminal_size=size, run_before=keys())
+
+
+@pytest.mark.parametrize("key", ["e", "4", "d"])
+@pytest.mark.parametrize("size", ALL_SIZES)
+def test_records(snap_compare: Compare, size: tuple[int, int], key: str) -> None:
+    ErrorsScreen.looked = 0.0
+    assert snap_compare(told_screen(), terminal_size=size, run_before=keys(key))
+
+
+@pytest.mark.parametrize("key", ["e", "4", "d"])
+def test_records_that_are_empty(snap_compare: Compare, key: str) -> None:
+    assert snap_compare(screen(busy()), terminal_size=SMALL, run_before=keys(key))
+
+
+def test_one_message_alone(snap_compare: Compare) -> None:
+    pressed = keys("4", *["j"] * 12, "enter")
+    assert snap_compare(told_screen(), terminal_size=MIDDLE, run_before=pressed)
+
+
+@pytest.mark.parametrize("theme", OTHER_THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_other_themes(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
+    given = keys("3", "k", "k", "v", "k") if size == SMALL else keys("j", "j")
+    assert snap_compare(screen(busy(), theme), terminal_size=size, run_before=given)
+
+
+@pytest.mark.parametrize("theme", OTHER_THEMES)
+def test_dialogs_in_other_themes(snap_compare: Compare, theme: str) -> None:
+    async def kill(pilot: Pilot[int]) -> None:
+        await pilot.pause()
+        pilot.app.screen.select(RowKey("alerts", 1))  # type: ignore[attr-defined]
+        await keys("X")(pilot)
+
+    assert snap_compare(screen(busy(), theme), terminal_size=SMALL, run_before=kill)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_colour(snap_compare: Compare, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    given = keys("3", "k", "k", "v", "k") if size == SMALL else keys("j", "j")
+    assert snap_compare(screen(after_kills()), terminal_size=size, run_before=given)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_first_time(snap_compare: Compare, size: tuple[int, int], tmp_path: Path) -> None:
+    engine = FakeEngine(busy())
+    lines.usual(engine.logs)
+    app = RouteMQApp(engine, tick=None, memory=LayoutMemory(tmp_path / "layout.json"))
+    assert snap_compare(app, terminal_size=size, run_before=keys())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_read_only(snap_compare: Compare, size: tuple[int, int]) -> None:
+    engine = FakeEngine(busy())
+    lines.usual(engine.logs)
+    app = RouteMQApp(engine, tick=None, ui=UiConfig(read_only=True))
+    given = keys("+") if size == MIDDLE else keys("q")
+    assert snap_compare(app, terminal_size=size, run_before=given)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -78,16 +151,22 @@ def test_sorted_and_only_some_routes(snap_compare: Compare) -> None:
     assert snap_compare(screen(busy()), terminal_size=LARGE, run_before=pressed)
 
 
+async def open_palette(pilot: Pilot[int]) -> None:
+    await keys("ctrl+p")(pilot)
+    await pilot.press(*"drain")
+    await pilot.app.workers.wait_for_complete()
+    pilot.app.screen.query_one("Input").cursor_blink = False  # type: ignore[attr-defined]
+    await pilot.pause()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_palette(snap_compare: Compare, size: tuple[int, int]) -> None:
-    async def open_palette(pilot: Pilot[int]) -> None:
-        await keys("ctrl+p")(pilot)
-        await pilot.press(*"drain")
-        await pilot.app.workers.wait_for_complete()
-        pilot.app.screen.query_one("Input").cursor_blink = False  # type: ignore[attr-defined]
-        await pilot.pause()
-
     assert snap_compare(screen(busy()), terminal_size=size, run_before=open_palette)
+
+
+@pytest.mark.parametrize("theme", OTHER_THEMES)
+def test_palette_in_other_themes(snap_compare: Compare, theme: str) -> None:
+    assert snap_compare(screen(busy(), theme), terminal_size=SMALL, run_before=open_palette)
 
 
 @pytest.mark.parametrize("theme", THEMES)

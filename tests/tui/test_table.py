@@ -294,3 +294,24 @@ def test_a_member_far_from_its_fair_part_is_marked() -> None:
     assert share_cell(RowOrder().rows(replace(shown, routes=(young,)))[2]).text == "90%"
     slow = replace(shown.routes[0], metrics=Metrics(rate=3.0))
     assert share_cell(RowOrder().rows(replace(shown, routes=(slow,)))[2]).text == "90%"
+
+
+async def test_curves_are_of_the_last_minute_ten_minutes_or_hour(sit: Sit) -> None:
+    async with sit(size=(200, 50)) as seat:
+        assert "1 min" in seat.text("#detail-heading")
+        assert "41s ago" in seat.text("#detail-lines")
+        await seat.press("i")
+        assert "10 min" in seat.text("#detail-heading")
+        assert "6m50s ago" in seat.text("#detail-lines")
+        await seat.press("i")
+        assert "1 h" in seat.text("#detail-heading")
+        await seat.press("i")
+        assert "1 min" in seat.text("#detail-heading")
+
+
+async def test_a_mark_says_what_followed(sit: Sit) -> None:
+    first, *rest = busy().routes
+    marks = (replace(first.history.marks[0], effect="rate +31 %, p95 -12 ms"),)
+    shown = replace(busy(), routes=(replace(first, history=replace(first.history, marks=marks)), *rest))
+    async with sit(shown, size=(200, 50)) as seat:
+        assert "+1 worker  rate +31 %, p95 -12 ms" in seat.text("#detail-lines")

@@ -9,6 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+# Reason codes a broker may give (MQTT 5 section 2.4), and the properties of a CONNACK (section 3.2.2.3).
+CONNACK = {0, *range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, *range(0x99, 0x9E), 0x9F}
+PUBACK = {0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
+PUBCOMP = {0, 0x92}
+SUBACK = {0, 1, 2, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2}
+SUBACK_3 = {0, 1, 2, 0x80}
+UNSUBACK = {0, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91}
+DISCONNECT = {0, *range(0x80, 0x84), 0x87, 0x89, *range(0x8B, 0x91), *range(0x93, 0xA3)}
+CONNACK_PROPERTIES = {
+    **dict.fromkeys((17, 39), "four"),
+    **dict.fromkeys((18, 21, 26, 28), "text"),
+    **dict.fromkeys((19, 33, 34), "two"),
+    **dict.fromkeys((36, 37, 40, 41, 42), "flag"),
+    22: "binary",
+}
+
 
 class FaultError(Exception):
     def __init__(self, reason: int) -> None:
@@ -122,6 +138,10 @@ class Reference:
             raise FaultError(0x81)
         if kind == 6 and flags != 2:
             raise FaultError(0x81)
+        if kind in (1, 8, 10, 12, 15) or (kind == 14 and not self.v5):
+            raise FaultError(0x82)
+        if kind not in (3, 6) and flags:
+            raise FaultError(0x81)
         if cursor.at - start + length > self.maximum_packet:
             raise FaultError(0x95)
         body = Bytes(cursor.take(length), FaultError(0x81))
@@ -129,6 +149,9 @@ class Reference:
             return self._publish(flags, body)
         if kind == 6:
             return self._release(body)
+        self._other(kind, body)
+        if body.left:
+            raise FaultError(0x81)
         return Other(cursor.data[start : cursor.at])
 
     def _publish(self, flags: int, body: Bytes) -> Publish:
@@ -177,6 +200,80 @@ class Reference:
                 raise FaultError(0x81)
             self._properties(block, release=True)
         return Release(packet_id)
+
+    def _other(self, kind: int, body: Bytes) -> None:
+        """Read the body of a packet that the stream passes on."""
+        if kind == 2:
+            self._connack(body)
+        elif kind in (4, 5, 7):
+            self._id(body)
+            if self.v5 and body.left:
+                self._code(body, {4: PUBACK, 5: PUBACK, 7: PUBCOMP}[kind])
+                if body.left:
+                    self._reply_properties(body, {})
+        elif kind in (9, 11):
+            self._id(body)
+            if self.v5:
+                self._reply_properties(body, {})
+            elif kind == 11:
+                return
+            self._code(body, (SUBACK if self.v5 else SUBACK_3) if kind == 9 else UNSUBACK)
+            while body.left:
+                self._code(body, (SUBACK if self.v5 else SUBACK_3) if kind == 9 else UNSUBACK)
+        elif kind == 14 and body.left:
+            self._code(body, DISCONNECT)
+            if body.left:
+                self._reply_properties(body, {28: "text"})
+
+    def _connack(self, body: Bytes) -> None:
+        if body.byte() > 1:
+            raise FaultError(0x81)
+        if not self.v5:
+            body.byte()
+        elif body.byte() != 1 or body.left:
+            body.at -= 1
+            self._code(body, CONNACK)
+            self._reply_properties(body, CONNACK_PROPERTIES)
+
+    def _id(self, body: Bytes) -> None:
+        if body.number(2) == 0:
+            raise FaultError(0x82)
+
+    def _code(self, body: Bytes, allowed: set[int]) -> None:
+        if body.byte() not in allowed:
+            raise FaultError(0x82)
+
+    def _reply_properties(self, body: Bytes, more: dict[int, str]) -> None:
+        block = Bytes(body.take(body.variable(True)), FaultError(0x81))
+        allowed = {31: "text", 38: "pair", **more}
+        seen: dict[int, Any] = {}
+        while block.left:
+            code = block.byte()
+            if code not in allowed:
+                raise FaultError(0x81)
+            value = self._reply_value(block, allowed[code])
+            if code != 38 and code in seen:
+                raise FaultError(0x82)
+            seen[code] = value
+        if seen.get(33) == 0 or seen.get(39) == 0:
+            raise FaultError(0x82)
+
+    def _reply_value(self, block: Bytes, kind: str) -> Any:
+        match kind:
+            case "text":
+                return block.text()
+            case "pair":
+                return block.text(), block.text()
+            case "binary":
+                return block.take(block.number(2))
+            case "two":
+                return block.number(2)
+            case "four":
+                return block.number(4)
+        flag = block.byte()
+        if flag > 1:
+            raise FaultError(0x82)
+        return flag
 
     def _properties(self, block: Bytes, release: bool) -> dict[str, Any]:
         found: dict[str, Any] = {}

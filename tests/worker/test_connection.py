@@ -150,22 +150,6 @@ def test_a_spawned_worker_is_the_same(project: Make, publisher: Publisher) -> No
     assert len(here.calls()) == 10
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1, and its key beside it."""
-    file = tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-keyout", str(tmp_path / "key.pem"), "-out", str(file), "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return file
-
-
 def test_over_tls_everything_is_the_same(
     project: Make, mosquitto: Mosquitto, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,3 +142,29 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 def test_export_keeps_every_payload() -> None:
     assert '"payload": "{\\"id\\": 1}"' in export_json_line(letter())
     assert '"payload_base64": "AP8="' in export_json_line(letter(payload=b"\x00\xff"))
+
+
+def test_a_look_changes_nothing_and_sees_what_is_being_replayed(tmp_path: Path) -> None:
+    # given no store at all
+    look = DeadLetterStore(tmp_path, read_only=True)
+    assert (look.count(), look.headings()) == (0, [])
+    assert not look.path.exists()
+    # when letters are written and one is claimed, while the look goes on
+    store = DeadLetterStore(tmp_path)
+    ids = [store.add(letter(payload=b"x" * size)) for size in (1, 2, 3)]
+    store.claim(ids[1])
+    found = look.headings()
+    assert [(each.letter.id, each.size, each.claimed) for each in found] == [
+        (ids[2], 3, False),
+        (ids[1], 2, True),
+        (ids[0], 1, False),
+    ]
+    assert {(each.letter.payload, each.letter.traceback) for each in found} == {("", "")}
+    assert [each.letter.id for each in look.headings(after=ids[0], limit=1)] == [ids[2]]
+    with pytest.raises(StoreUnavailableError, match="readonly"):
+        look.remove(ids=(ids[0],))
+    # then it sees the same after the writers have gone
+    look.close()
+    store.close()
+    assert len(look.headings(ids=tuple(ids[:2]))) == 2
+    look.close()

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routemq_tui.worker.log_queue import LogQueue, LogReceiver, LogRecord
+from routemq_tui.worker.log_queue import LINE_LIMIT, RECORD_LIMIT, LogQueue, LogReceiver, LogRecord
 from tests.waiting import wait_until
 
 
@@ -96,19 +97,72 @@ def test_without_a_reader_the_oldest_are_dropped_and_counted() -> None:
     channel.close()
 
 
-def test_a_record_larger_than_the_pipe_comes_whole(channel: Channel) -> None:
-    channel.queue.put_nowait(record("z" * 1_000_000))
+def test_a_record_of_many_lines_larger_than_a_frame_comes_whole(channel: Channel) -> None:
+    text = "\n".join(["z" * 1000] * 200)
+    channel.queue.put_nowait(record(text))
     wait_until(channel.take, what="the record")
-    assert channel.got == ["z" * 1_000_000]
+    assert channel.got == [text]
 
 
-def test_a_record_larger_than_the_bound_is_cut_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("z" * 3_000_000, LINE_LIMIT),
+        (("z" * 999 + "\n") * 3000, RECORD_LIMIT),
+        ("\N{DROMEDARY CAMEL}" * 300_000, LINE_LIMIT),
+    ],
+)
+def test_what_is_too_long_is_cut_and_how_much_goes_with_it(channel: Channel, text: str, kept: int) -> None:
+    records: list[LogRecord] = []
+    for each in ("before", text, "after"):
+        channel.queue.put_nowait(record(each))
+    wait_until(lambda: records.extend(channel.receiver.get_batch()) or len(records) == 3, what="all records")
+    assert [each.cut for each in records] == [0, len(text) - kept, 0]
+    assert records[1].text == text[:kept]
+
+
+def test_a_small_bound_cuts_a_record_to_a_part_of_it() -> None:
     channel = Channel(capacity=40_000)
     channel.queue.put_nowait(record("z" * 50_000))
-    wait_until(channel.take, what="the record")
-    assert channel.got[0].startswith("z" * 10_000 + "…")
-    assert "40000 characters cut" in channel.got[0]
+    (only,) = channel.receiver.get_batch()
+    assert (only.text, only.cut) == ("z" * 10_000, 40_000)
     channel.close()
+
+
+def test_more_kinds_than_a_batch_may_have_go_in_several(channel: Channel) -> None:
+    for number in range(1000):
+        channel.queue.put_nowait(LogRecord(1.0, 20, "log", f"logger-{number}", "said"))
+    got: list[LogRecord] = []
+    wait_until(lambda: got.extend(channel.receiver.get_batch()) or len(got) == 1000, what="all records")
+    assert [each.logger for each in got] == [f"logger-{number}" for number in range(1000)]
+
+
+def test_a_level_out_of_all_bounds_harms_no_other_record(channel: Channel) -> None:
+    channel.queue.put_nowait(LogRecord(1.0, 10**30, "log", "app\ud800", "high"))
+    channel.queue.put_nowait(LogRecord(1.0, 20, "log", "app", "next"))
+    got: list[LogRecord] = []
+    wait_until(lambda: got.extend(channel.receiver.get_batch()) or len(got) == 2, what="both records")
+    assert [(each.logger, each.text) for each in got] == [("app\\ud800", "high"), ("app", "next")]
+    assert got[0].level > 50
+
+
+def test_records_of_different_kinds_keep_their_order_and_each_its_own_time(channel: Channel) -> None:
+    # given records that differ in every field, faster than one is written at a time
+    given_ = [
+        LogRecord(
+            float(number),
+            number % 5 // 2,
+            "log" if number % 3 else "stdout",
+            "ab"[number % 7 // 4],
+            f"{number}",
+        )
+        for number in range(500)
+    ]
+    for each in given_:
+        channel.queue.put_nowait(each)
+    got: list[LogRecord] = []
+    wait_until(lambda: got.extend(channel.receiver.get_batch()) or len(got) == 500, what="all records")
+    assert got == given_
 
 
 @settings(deadline=None, max_examples=50)
@@ -141,7 +195,20 @@ def test_a_half_written_frame_is_discarded_at_the_writers_death() -> None:
     receiver.close()
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff rubbish", b"\x00\x00\x00\x04\xc1\xc1\xc1\xc1"])
+KINDS = [(20, "log", "")]
+UNEVEN = msgspec.msgpack.encode([(KINDS, b"\0\0", [1.0], ["a", "b"], {})])
+UNKIND = msgspec.msgpack.encode([(KINDS, b"\1", [1.0], ["a"], {})])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xff\xff\xff rubbish",
+        b"\x00\x00\x00\x04\xc1\xc1\xc1\xc1",
+        len(UNEVEN).to_bytes(4, "big") + UNEVEN,
+        len(UNKIND).to_bytes(4, "big") + UNKIND,
+    ],
+)
 def test_bytes_that_are_no_frames_end_the_channel_with_a_word(data: bytes) -> None:
     reading, writing = multiprocessing.Pipe(duplex=False)
     os.write(writing.fileno(), data)
@@ -216,3 +283,27 @@ def test_close_writes_what_is_left_and_ends_in_time() -> None:
     stuck.queue.close(0.2)
     assert time.monotonic() - began < 2
     stuck.receiver.close()
+
+
+def test_what_close_could_not_write_is_counted() -> None:
+    # given more than the pipe holds, and nobody who reads
+    channel = Channel()
+    for number in range(10_000):
+        channel.queue.put_nowait(record(f"{number} {'x' * 300}"))
+    channel.queue.close(0.05)
+    # when somebody reads what was written
+    while not channel.receiver.closed:
+        channel.take()
+    # then that and what was counted as dropped is everything
+    assert 0 < len(channel.got) < 10_000
+    assert len(channel.got) + sum(channel.drops) == 10_000
+    channel.receiver.close()
+
+
+def test_what_was_said_in_between_comes_soon_without_another_word(channel: Channel) -> None:
+    # given that the caller has written so often that it may not any more, and says one thing more
+    for number in range(300):
+        channel.queue.put_nowait(record(str(number)))
+    channel.queue.put_nowait(record("the last"))
+    assert "the last" not in channel.take()
+    wait_until(lambda: "the last" in channel.take(), 1, what="the last record")

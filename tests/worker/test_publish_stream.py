@@ -13,14 +13,19 @@ from hypothesis import strategies as st
 
 from routemq_tui.worker.publish_stream import PUBREL, Packet, PublishStream
 from routemq_tui.worker.wire import StreamError
+from tests.worker.faults import FAULTS, FAULTS_3, REPLY_FAULTS, REPLY_FAULTS_3
 from tests.worker.reference_stream import Other, Publish, Reference, Release
 from tests.worker.streams import (
     PINGRESP,
+    PUBACK,
     SIZES,
+    SNARES,
+    SUBACK_3,
     SUBACK_5,
+    UNSUBACK_3,
+    UNSUBACK_5,
     cut,
     field,
-    packet,
     packets,
     publish,
     pubrel,
@@ -86,6 +91,102 @@ def test_any_bytes_are_judged_as_the_reference_judges_them(data: bytes, sizes: l
     check(b"\x32" + varint(len(data)) + data, sizes, v5, 1)
 
 
+@pytest.mark.parametrize("name", SNARES)
+def test_what_is_remembered_is_not_mistaken(name: str) -> None:
+    v5, stream = SNARES[name]
+    for sizes in ([len(stream)], [1], [7]):
+        check(stream, sizes, v5, 1)
+
+
+@pytest.mark.parametrize("v5", [True, False], ids=["5", "3.1.1"])
+def test_every_kind_of_packet_may_be_cut_at_every_byte(v5: bool) -> None:
+    known = b"\x26" + field("k") + field("v") if v5 else None
+    stream = b"".join(
+        (
+            publish("a/b", b"x" * 130, 1, 7, block=known),
+            publish("a/b", b"y" * 130, 1, 8, block=known),
+            publish("a", b"z", 2, 9, dup=True, block=b"" if v5 else None),
+            publish("a", b"", retain=True, block=b"" if v5 else None),
+            pubrel(9, b"\x00\x00" if v5 else b""),
+            SUBACK_5 if v5 else SUBACK_3,
+            UNSUBACK_5 if v5 else UNSUBACK_3,
+            PUBACK,
+            PINGRESP,
+        )
+    )
+    whole = take(PublishStream(v5, str), stream, [len(stream)])
+    assert (len(whole[0]), whole[1]) == (9, None)
+    for at in range(1, len(stream)):
+        assert take(PublishStream(v5, str), stream, [at, len(stream)]) == whole
+        assert take(PublishStream(v5, str), stream, [at]) == whole
+
+
+@pytest.mark.parametrize("length", [127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
+def test_lengths_of_one_to_four_bytes_are_read_wherever_they_are_cut(length: int) -> None:
+    message = publish("t", b"x" * (length - 5), 1, 7)
+    stream = PublishStream(False, str)
+    for at in range(1, 10):
+        got = stream.feed(message[:at]) + stream.feed(message[at:] + message)
+        assert [(each[1], len(each[2]), each[3]) for each in got] == [("t", length - 5, 7)] * 2
+
+
+def test_the_greatest_length_is_believed_and_costs_nothing_before_it_comes() -> None:
+    stream = PublishStream(True, str)
+    tracemalloc.start()
+    for byte in b"\x32\xff\xff\xff\x7f\x00\x01t":
+        assert stream.feed(bytes((byte,))) == []
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert stream.held == 8
+    assert peak < 100_000
+
+
+@pytest.mark.slow
+def test_a_packet_of_256_mib_comes_whole_and_is_not_there_three_times() -> None:
+    size = 268_435_455 - 5
+    head = b"\x32\xff\xff\xff\x7f\x00\x01t\x00\x07"
+    stream = PublishStream(False, str)
+    piece = bytes(64 * 1024)
+    tracemalloc.start()
+    got = stream.feed(head)
+    left = size
+    while left:
+        got += stream.feed(piece[:left] if left < len(piece) else piece)
+        left -= min(left, len(piece))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(each[3], len(each[2])) for each in got] == [(7, size)]
+    assert stream.held == 0
+    assert peak < 2.4 * size
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_mutants_of_all_known_packets_are_judged_as_the_reference_judges_them(seed: int) -> None:
+    # given good and bad packets of every kind: the short form of bench/fuzz.py
+    chance = random.Random(seed)
+    known = {
+        v5: [each for _, each in bad.values() if len(each) < 1000]
+        + [each for of_5, each in SNARES.values() if of_5 is v5 and len(each) < 1000]
+        + good
+        for v5, bad, good in (
+            (
+                True,
+                FAULTS | REPLY_FAULTS,
+                [SUBACK_5, UNSUBACK_5, pubrel(7, b"\x92"), publish("t", block=b"")],
+            ),
+            (False, FAULTS_3 | REPLY_FAULTS_3, [SUBACK_3, UNSUBACK_3, pubrel(7), publish("t", b"x", 1, 1)]),
+        )
+    }
+    # when they are put together and changed
+    for _ in range(1500):
+        v5 = chance.random() < 0.7
+        data = bytearray(b"".join(chance.choices(known[v5], k=chance.randint(1, 4))))
+        for _ in range(chance.randint(0, 3)):
+            at = chance.randrange(len(data) + 1)
+            data[at : at + chance.randint(0, 2)] = chance.randbytes(chance.randint(0, 2))
+        check(bytes(data), [chance.randint(1, 40), chance.randint(1, 400)], v5, chance.randint(0, 2))
+
+
 def test_mutants_raise_one_kind_of_error_and_keep_no_memory() -> None:
     # given good packets of every kind
     seed = random.Random(5)
@@ -116,60 +217,10 @@ def test_mutants_raise_one_kind_of_error_and_keep_no_memory() -> None:
     assert peak < 4_000_000
 
 
-def block(content: bytes) -> bytes:
-    return publish("t", block=content)
-
-
-FAULTS: dict[str, tuple[int, bytes]] = {
-    "QoS 3": (0x81, packet(0x36, field("t") + b"\0\1\0")),
-    "DUP without QoS": (0x81, packet(0x38, field("t") + b"\0")),
-    "PUBREL with other flags": (0x81, b"\x60\x02\x00\x01"),
-    "packet type 0": (0x81, b"\x00\x00"),
-    "a length of five bytes": (0x81, b"\x30\xff\xff\xff\xff"),
-    "a length longer than need be": (0x81, b"\x30\x86\x00" + field("t") + b"\0xx"),
-    "no body": (0x81, b"\x30\x00"),
-    "half a topic length": (0x81, b"\x30\x01\x00"),
-    "a topic beyond the packet": (0x81, b"\x30\x04\x00\x05ab"),
-    "no packet id": (0x81, packet(0x32, field("t"))),
-    "half a packet id": (0x81, packet(0x32, field("t") + b"\x01")),
-    "packet id 0": (0x82, publish("t", b"", 1, 0, block=b"")),
-    "no property length": (0x81, packet(0x30, field("t"))),
-    "a property length longer than need be": (0x81, packet(0x30, field("t") + b"\x80\x00")),
-    "a subscription identifier longer than need be": (0x81, block(b"\x0b\x81\x00")),
-    "properties beyond the packet": (0x81, packet(0x30, field("t") + b"\x05\x01\x00")),
-    "a string beyond the properties": (0x81, block(b"\x03\x00\x09ab")),
-    "a number cut short": (0x81, block(b"\x02\x00\x00")),
-    "an unknown property": (0x81, block(b"\x7f\x00")),
-    "a property of another packet": (0x81, block(b"\x11\x00\x00\x00\x01")),
-    "the same property twice": (0x82, block(b"\x01\x00\x01\x00")),
-    "a flag of 2": (0x82, block(b"\x01\x02")),
-    "subscription identifier 0": (0x82, block(b"\x0b\x00")),
-    "a response topic with #": (0x82, block(b"\x08" + field("a/#"))),
-    "a response topic with +": (0x82, block(b"\x08" + field("a/+"))),
-    "a content type that is not UTF-8": (0x81, block(b"\x03" + field(b"\xff"))),
-    "a topic with +": (0x90, publish("a/+", block=b"")),
-    "a topic with #": (0x90, publish("a/#", block=b"")),
-    "a topic that is not UTF-8": (0x81, publish(b"a\xff", block=b"")),
-    "a topic with a surrogate": (0x81, publish(b"a\xed\xa0\x80", block=b"")),
-    "a topic with U+0000": (0x81, publish(b"a\0b", block=b"")),
-    "no topic": (0x82, publish("", block=b"")),
-    "topic alias 0": (0x94, block(b"\x23\x00\x00")),
-    "an alias above the maximum": (0x94, block(b"\x23\x00\x03")),
-    "an alias that stands for nothing": (0x82, publish("", block=b"\x23\x00\x02")),
-    "PUBREL with id 0": (0x82, pubrel(0)),
-    "PUBREL without an id": (0x81, b"\x62\x00"),
-    "PUBREL with an unknown reason": (0x82, pubrel(1, b"\x80")),
-    "PUBREL with bytes left over": (0x81, pubrel(1, b"\x00\x00\x1f\x00\x01x")),
-    "PUBREL with a PUBLISH's property": (0x81, pubrel(1, b"\x00\x02\x01\x00")),
-    "a header of more than the maximum": (0x95, b"\x30\x80\x40"),
-    "a packet of more than the maximum": (0x95, publish("t", b"x" * 8000, block=b"")),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", FAULTS | REPLY_FAULTS)
 @pytest.mark.parametrize("step", [1, 3, 10_000])
 def test_what_is_forbidden_ends_the_stream_with_its_reason(name: str, step: int) -> None:
-    reason, bad = FAULTS[name]
+    reason, bad = (FAULTS | REPLY_FAULTS)[name]
     stream = PublishStream(True, str, alias_maximum=2, maximum_packet=8000)
     good = publish("t", b"before", block=b"\x01\x00")
     # when a good packet, the bad one and another good one come
@@ -186,19 +237,10 @@ def test_what_is_forbidden_ends_the_stream_with_its_reason(name: str, step: int)
     assert len(stream.feed(good)) == 1
 
 
-FAULTS_3: dict[str, tuple[int, bytes]] = {
-    "half a packet id": (0x81, packet(0x32, field("t") + b"\x01")),
-    "half a topic length": (0x81, b"\x30\x01\x00"),
-    "a length of five bytes": (0x81, b"\x32\xff\xff\xff\xff"),
-    "a PUBREL that is too long": (0x81, pubrel(1, b"\x00")),
-    "packet id 0": (0x82, publish("t", b"x", 2, 0)),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS_3)
+@pytest.mark.parametrize("name", FAULTS_3 | REPLY_FAULTS_3)
 @pytest.mark.parametrize("step", [1, 10_000])
 def test_what_3_1_1_forbids_ends_the_stream_too(name: str, step: int) -> None:
-    reason, bad = FAULTS_3[name]
+    reason, bad = (FAULTS_3 | REPLY_FAULTS_3)[name]
     good = publish("t", b"before", 1, 1)
     got, code = take(PublishStream(False, str), good + bad + good, [step])
     assert [each.payload for each in got] == [b"before"]
@@ -228,6 +270,22 @@ def test_a_new_connection_forgets_the_partial_packet_and_the_aliases() -> None:
     assert stream.feed(PINGRESP)[0][2] == PINGRESP
     with pytest.raises(StreamError, match="stands for no topic"):
         stream.feed(publish("", block=b"\x23\x00\x01"))
+
+
+def test_an_alias_stands_for_the_topic_it_was_set_to_last() -> None:
+    one, two = b"\x23\x00\x01", b"\x23\x00\x02"
+    stream = PublishStream(True, str, alias_maximum=2)
+
+    def topics(*packets: bytes) -> list[str | None]:
+        return [packet[1] for packet in stream.feed(b"".join(packets))]
+
+    # set and used, with other properties beside it, and in the shape of a packet seen before
+    assert topics(publish("a", block=one), publish("b", block=two)) == ["a", "b"]
+    assert topics(publish("", b"x", block=one), publish("", b"y", block=two + b"\x01\x01")) == ["a", "b"]
+    # overwritten, and the other one is not
+    assert topics(publish("c", block=one), publish("", block=one), publish("", block=two)) == ["c", "c", "b"]
+    # a topic without an alias changes none
+    assert topics(publish("d", block=b""), publish("", block=one)) == ["d", "c"]
 
 
 def test_topics_are_resolved_once_and_the_cache_is_bounded() -> None:

@@ -20,8 +20,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from routemq_tui.worker.acknowledgements import Qos2Window, pubacks, pubcomps, pubrecs
 from routemq_tui.worker.publish_stream import PUBREL, PublishStream
+from routemq_tui.worker.wire import StreamError
 from tests.worker.reference_stream import Publish, Reference, Release
-from tests.worker.streams import SIZES, cut, packets, pubrel
+from tests.worker.streams import SIZES, cut, others, packets, pubrel
 
 Seen = tuple[str, bytes, int, bool, bool, int, dict[str, Any]]
 
@@ -227,3 +228,26 @@ def test_paho_sees_and_answers_the_same(port: int, v5: bool, data: Any) -> None:
     finally:
         stock.close()
         beneath.close()
+
+
+@pytest.mark.parametrize("v5", [False, True], ids=["3.1.1", "5"])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_what_is_passed_on_is_what_paho_can_read(port: int, v5: bool, data: Any) -> None:
+    # given the answers a broker may send, changed at random
+    raw = bytearray(data.draw(others(v5)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(raw)))
+        raw[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    try:
+        passed_on = [packet[2] for packet in PublishStream(v5, str).feed(bytes(raw)) if packet[1] is None]
+    except StreamError as error:
+        passed_on = [packet[2] for packet in error.packets if packet[1] is None]
+    paho = Paho(port, v5)
+    try:
+        # then whatever passes the checks is no surprise to it
+        for each in passed_on:
+            if each and each[0] not in (0x20, 0xE0) and b"\xef\xbb\xbf" not in each:
+                paho.read(each)
+    finally:
+        paho.close()

@@ -7,15 +7,21 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.columns import ALWAYS, COLUMNS
+from routemq_tui.tui.dialog_keys import Place
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, clipped
 
+HINT = (
+    "«columns.tick» shows or hides · «columns.all» all · «columns.close» closes · "
+    "those without room are left out from the right"
+)
 CHOICES = tuple(column for column in COLUMNS if column.id not in ALWAYS)
 
 
@@ -68,26 +74,28 @@ class Choices(Lines, can_focus=True):
 
 class ColumnsChooser(ModalScreen[None]):
     AUTO_FOCUS = "#choices"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,C", "dismiss", "Close", id="columns.close"),
-        Binding("up,k", "move(-1)", "Up", id="columns.up"),
-        Binding("down,j", "move(1)", "Down", id="columns.down"),
-        Binding("space", "tick", "Tick", id="columns.tick"),
-        Binding("a", "all", "All", id="columns.all"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.COLUMNS)
 
-    def __init__(self, hidden: frozenset[str], changed: Callable[[frozenset[str]], None]) -> None:
+    def __init__(
+        self,
+        hidden: frozenset[str],
+        changed: Callable[[frozenset[str]], None],
+        fill: Callable[[str], str],
+    ) -> None:
+        """`fill` writes the keys of «ids» into a text."""
         super().__init__()
         self._choices = Choices(hidden, changed)
+        self._fill = fill
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("Columns of the table", classes="dialog-title")
             yield self._choices
-            hint = (
-                "Space shows or hides · a all · Esc closes · those without room are left out from the right"
-            )
-            yield Static(hint, classes="dialog-hint -folded", markup=False)
+            yield Static(self._fill(HINT), classes="dialog-hint -folded", markup=False)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self:  # beside the dialog
+            self.dismiss(None)
 
     def action_move(self, step: int) -> None:
         self._choices.move(step)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from routemq_tui.tui.bindings import bindings
+from routemq_tui.tui.dialog_keys import Place
+
 
 class Confirm(ModalScreen[bool]):
     AUTO_FOCUS = "#no"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes", id="confirm.yes"),
-        Binding("n,escape,q,ctrl+c", "answer(False)", "No", id="confirm.no"),
-        Binding("left,h,right,l", "app.focus_next", "Other answer", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.CONFIRM)
 
     def __init__(self, question: str, loss: str, yes: str) -> None:
         super().__init__()
@@ -30,6 +30,10 @@ class Confirm(ModalScreen[bool]):
             with Horizontal(classes="dialog-buttons"):
                 yield Button(f"y  {self._yes}", id="yes", compact=True)
                 yield Button("n  No, leave it", id="no", compact=True)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self:  # beside the dialog
+            self.dismiss(False)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")

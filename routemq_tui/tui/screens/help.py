@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.columns import COLUMNS
+from routemq_tui.tui.dialog_keys import Place
 from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.keys import KEYS, Group, Key
 from routemq_tui.tui.tones import Fragment, Tone
@@ -19,39 +22,46 @@ from routemq_tui.tui.widgets.lines import Line, ScrolledLines, beside
 
 KEY_WIDTH = 8
 COLUMN = 57
+HINT = "Esc closes · «move.down» «move.up» scroll · dim keys cannot be used now"
+
+
+class Wording(NamedTuple):
+    """What is said of a key."""
+
+    refusal: Callable[[Key], str]
+    display: Callable[[Key], str]
+    explain: Callable[[Key], str]
+    fill: Callable[[str], str]
+    """For texts that name keys by «id»."""
 
 
 class Help(ModalScreen[None]):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,ctrl+c", "dismiss", "Close", id="help.close"),
-        Binding("j,down", "move('down')", show=False),
-        Binding("k,up", "move('up')", show=False),
-        Binding("pagedown,space", "move('page_down')", show=False),
-        Binding("pageup", "move('page_up')", show=False),
-        Binding("g,home", "move('top')", show=False),
-        Binding("G,end", "move('bottom')", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.HELP)
 
-    def __init__(self, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> None:
+    def __init__(self, wording: Wording) -> None:
         super().__init__()
-        self._refusal, self._display = refusal, display
+        self._wording = wording
 
     def compose(self) -> ComposeResult:
         with Vertical(id="help"):
             yield Static("Keys", classes="dialog-title")
             yield ScrolledLines(id="help-lines")
-            yield Static("Esc closes · j k scroll · dim keys cannot be used now", classes="dialog-hint")
+            yield Static(self._wording.fill(HINT), classes="dialog-hint", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one(ScrolledLines).show(lambda width: help_lines(width, self._refusal, self._display))
+        self.query_one(ScrolledLines).show(lambda width: help_lines(width, self._wording))
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self:  # beside the dialog
+            self.dismiss(None)
 
     def action_move(self, motion: str) -> None:
         self.query_one(ScrolledLines).move(motion)
 
 
-def help_lines(width: int, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> list[Line]:
+def help_lines(width: int, wording: Wording) -> list[Line]:
     """Groups below each other, in two columns where there is room."""
-    blocks = [_block(group, refusal, display) for group in Group] + [_legend()]
+    blocks = [_block(group, wording) for group in Group] + [_legend()]
     if width < 2 * COLUMN:
         return [line for block in blocks for line in [*_cut(block, width), []]]
     half = width // 2
@@ -62,15 +72,17 @@ def help_lines(width: int, refusal: Callable[[Key], str], display: Callable[[Key
     return [beside(sides[0][row : row + 1], sides[1][row : row + 1], half, width) for row in range(rows)]
 
 
-def _block(group: Group, refusal: Callable[[Key], str], display: Callable[[Key], str]) -> list[Line]:
+def _block(group: Group, wording: Wording) -> list[Line]:
     lines: list[Line] = [[Fragment(f" {group}", Tone.TITLE)]]
     for key in KEYS:
         if key.group is group:
-            possible = not refusal(key)
+            possible = not wording.refusal(key)
             lines.append(
                 [
-                    Fragment(f"  {display(key):<{KEY_WIDTH}}", Tone.KEY if possible else Tone.MUTED),
-                    Fragment(key.help, Tone.TEXT if possible else Tone.MUTED),
+                    Fragment(
+                        f"  {wording.display(key):<{KEY_WIDTH - 1}} ", Tone.KEY if possible else Tone.MUTED
+                    ),
+                    Fragment(wording.explain(key), Tone.TEXT if possible else Tone.MUTED),
                 ]
             )
     return lines

@@ -8,18 +8,21 @@ from typing import Any
 
 from textual.screen import Screen
 
-from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_buffer import LogFilter, expression_of
+from routemq_tui.engine.log_filter import LogFilter, expression_of
 from routemq_tui.tui.log_export import name_problem, proposed_name, write_lines
+from routemq_tui.tui.log_index import LogIndex
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.widgets.log_view import LogView
 
 LEVELS = (0, 20, 30, 40)
-ERROR = 40
+ERRORS = LogFilter(level=40)
 FILTER_HINT = "Enter shows lines that match · !text those that do not · empty shows all · Esc leaves it"
-SEARCH_HINT = "Enter goes to the match above · n N to the next ones · empty ends it · Esc leaves it"
+SEARCH_HINT = (
+    "Enter goes to the match above · «search.next» «search.previous» to the next ones · empty ends it · "
+    "Esc leaves it"
+)
 EXPORT_HINT = "Enter writes the lines of the view to this new file · Esc leaves it"
 MUCH_TO_COPY = 75_000
 """Bytes that every terminal takes by OSC 52; some take no more."""
@@ -28,8 +31,16 @@ Tell = Callable[[str, Severity], None]
 
 
 class LogDesk:
-    def __init__(self, screen: Screen[Any], logs: LogView, row: Callable[[], Row | None], tell: Tell) -> None:
-        self._screen, self._logs, self._row, self._tell = screen, logs, row, tell
+    def __init__(
+        self,
+        screen: Screen[Any],
+        logs: LogView,
+        row: Callable[[], Row | None],
+        tell: Tell,
+        fill: Callable[[str], str],
+    ) -> None:
+        """`tell` and `fill` write the keys of «ids» into a text."""
+        self._screen, self._logs, self._row, self._tell, self._fill = screen, logs, row, tell, fill
         self.actions: dict[str, Callable[[], None]] = {
             "filter": self.filter,
             "search": self.search,
@@ -65,7 +76,9 @@ class LogDesk:
                 if text:
                     self.match(0)
 
-        self._ask(Prompt("Search:", SEARCH_HINT, search_problem, self._logs.status.search), chosen)
+        self._ask(
+            Prompt("Search:", self._fill(SEARCH_HINT), search_problem, self._logs.status.search), chosen
+        )
 
     def match(self, step: int) -> None:
         """To a match of the last search; asks for one when there is none."""
@@ -73,19 +86,24 @@ class LogDesk:
         if not text:
             self.search()
         else:
-            self._went(self._logs.find_match(step), step, f"No line here matches {text}")
+            self._logs.find_match(step, self._went(step, f"No line here matches {text}"))
 
     def error(self, step: int) -> None:
-        self._went(self._logs.find(is_error, step), step, "No error among the lines here")
+        self._logs.find(ERRORS, step, self._went(step, "No error among the lines here"))
 
     def next_mark(self) -> None:
-        self._went(self._logs.find_mark(), 1, "No line is marked: m marks one")
+        self._went(1, "No line is marked: «mark» marks one")(self._logs.find_mark())
 
-    def _went(self, round_the_end: bool | None, step: int, none: str) -> None:
-        if round_the_end is None:
-            self._tell(none, "warning")
-        elif round_the_end and step:
-            self._tell("On from the first line" if step > 0 else "On from the last line", "information")
+    def _went(self, step: int, none: str) -> Callable[[bool | None], None]:
+        """What is told where a search has ended."""
+
+        def told(round_the_end: bool | None) -> None:
+            if round_the_end is None:
+                self._tell(none, "warning")
+            elif round_the_end and step:
+                self._tell("On from the first line" if step > 0 else "On from the last line", "information")
+
+        return told
 
     def level(self) -> None:
         chosen = self._logs.filter
@@ -99,7 +117,8 @@ class LogDesk:
         text = self._logs.selected_text()
         if text is None:
             self._tell(
-                "Choose a line first: f pauses, j k go to it, v selects more; or drag the mouse", "warning"
+                "Choose a line first: «follow» pauses, «move.down» «move.up» go to it, «select» selects more",
+                "warning",
             )
             return
         self._screen.app.copy_to_clipboard(text)
@@ -107,7 +126,7 @@ class LogDesk:
         lines = text.count("\n") + 1
         told = f"Copied {'1 line' if lines == 1 else f'{lines} lines'}, {len(text)} characters"
         if len(text.encode()) > MUCH_TO_COPY:
-            self._tell(f"{told}: more than some terminals take; E writes a file", "warning")
+            self._tell(f"{told}: more than some terminals take; «export» writes a file", "warning")
         else:
             self._tell(told, "information")
 
@@ -115,8 +134,8 @@ class LogDesk:
         row = self._row()
         title = "logs" if row is None else row.key.label
         name = proposed_name(title, row.snapshot.time if row is not None else 0.0)
-        lines = tuple(self._logs.shown)
-        if not lines:
+        lines = self._logs.all_lines()
+        if not len(lines) and not lines.waiting:
             self._tell("There is no line to export", "warning")
             return
 
@@ -124,11 +143,12 @@ class LogDesk:
             if text:
                 self._screen.run_worker(self._write(text, lines))
 
-        self._ask(Prompt(f"Export {len(lines)} lines to:", EXPORT_HINT, name_problem, name), chosen)
+        count = "the lines that match" if lines.waiting else f"{len(lines)} lines"
+        self._ask(Prompt(f"Export {count} to:", EXPORT_HINT, name_problem, name), chosen)
 
-    async def _write(self, name: str, lines: tuple[LogLine, ...]) -> None:
+    async def _write(self, name: str, lines: LogIndex) -> None:
         try:
-            path = await asyncio.to_thread(write_lines, name, lines)
+            path = await asyncio.to_thread(write_lines, name, lines.lines())
         except OSError as error:
             self._tell(f"Nothing exported to {name}: {error.strerror}", "error")
         else:
@@ -136,10 +156,6 @@ class LogDesk:
 
     def _ask(self, prompt: Prompt, answer: Callable[[str | None], None]) -> None:
         self._screen.app.push_screen(prompt, answer)
-
-
-def is_error(line: LogLine) -> bool:
-    return line.level >= ERROR
 
 
 def search_problem(text: str) -> str:

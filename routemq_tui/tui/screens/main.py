@@ -9,30 +9,35 @@ from functools import partial
 from typing import ClassVar, cast
 
 from textual import on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import EnginePort
-from routemq_tui.engine.snapshot import EngineState, Snapshot
-from routemq_tui.errors import ExitCode
-from routemq_tui.tui.keys import KEY_BY_ID, KEYS, Group, Key, bindings
-from routemq_tui.tui.log_buffer import LogFilter
+from routemq_tui.engine.snapshot import Snapshot
+from routemq_tui.tui.bindings import bindings
+from routemq_tui.tui.first_hint import HINT_SECONDS, FirstHint
+from routemq_tui.tui.habits import Habits
+from routemq_tui.tui.keys import CHANGING, KEY_BY_ID, KEYS_BY_ORDER, Group, Key, called
+from routemq_tui.tui.main_layout import MainLayout
 from routemq_tui.tui.notices import Severity, Toast, Toasts
-from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact, unanswered_loss
+from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact
+from routemq_tui.tui.read_only import REASON as READ_ONLY
 from routemq_tui.tui.row_order import RowOrder
 from routemq_tui.tui.rows import Row, RowKey
 from routemq_tui.tui.screens.columns_chooser import ColumnsChooser
 from routemq_tui.tui.screens.confirm import Confirm
-from routemq_tui.tui.screens.help import Help
+from routemq_tui.tui.screens.help import Help, Wording
+from routemq_tui.tui.screens.leaving import Leaving
 from routemq_tui.tui.screens.log_desk import LogDesk
 from routemq_tui.tui.screens.prompt import Prompt
-from routemq_tui.tui.screens.stopping import Stopping
+from routemq_tui.tui.screens.record_desk import RecordDesk
+from routemq_tui.tui.surroundings import Surroundings
 from routemq_tui.tui.widgets.detail import Detail, DetailHeading
 from routemq_tui.tui.widgets.header import Header
 from routemq_tui.tui.widgets.key_bar import KeyBar
@@ -42,6 +47,8 @@ from routemq_tui.tui.widgets.log_view import LogView
 from routemq_tui.tui.widgets.route_table import RouteTable, TableHeading
 
 PANES = ("routes", "detail", "logs")
+WIDE = 110
+"""Columns from which on the detail has a place beside the table."""
 
 
 class MainScreen(Screen[None]):
@@ -50,13 +57,16 @@ class MainScreen(Screen[None]):
 
     snapshot: reactive[Snapshot | None] = reactive(None, repaint=False)
 
-    def __init__(self, engine: EnginePort, tick: float | None) -> None:
+    def __init__(
+        self,
+        engine: EnginePort,
+        tick: float | None,
+        habits: Habits,
+    ) -> None:
         super().__init__()
-        self._engine, self._tick = engine, tick
-        self._zoomed = ""
+        self._engine, self._tick, self._habits = engine, tick, habits
+        self.zoomed = ""
         self._toasts = Toasts()
-        self._stopping: Stopping | None = None
-        self._displays: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -66,19 +76,36 @@ class MainScreen(Screen[None]):
                 yield RouteTable(id="routes-table")
             with Vertical(id="detail", classes="pane"):
                 yield DetailHeading(id="detail-heading", classes="heading")
-                yield Detail(id="detail-lines")
+                yield Detail(self._engine.history, id="detail-lines")
         with Vertical(id="logs", classes="pane"):
             yield LogStrip(id="logs-strip", classes="heading")
             yield LogView(self._engine.logs, id="logs-view")
+        yield FirstHint(id="hint")
         yield KeyBar(id="keys")
         yield Static("routemq needs more room:\nat least 60 columns and 15 lines.", id="too-small")
 
     def on_mount(self) -> None:
         self.table = self.query_one(RouteTable)
+        self.table.changed = self._show_selected
         self.logs = self.query_one(LogView)
-        self.desk = LogDesk(self, self.logs, lambda: self.table.row, self._tell)
+        self._header, self._strip = self.query_one(Header), self.query_one(LogStrip)
+        self._detail_heading, self._detail = self.query_one(DetailHeading), self.query_one(Detail)
+        around = Surroundings(self._engine, self.fill, self._select_named, self._habits.ui.read_only)
+        self.records = RecordDesk(self, around, lambda: self.table.row, self._tell)
+        self.desk = LogDesk(self, self.logs, lambda: self.table.row, self._tell, self.fill)
         self.bindings_updated_signal.subscribe(self, lambda _: self._show_keys())
+        self._leaving = Leaving(cast(App[int], self.app), self._engine, self._habits)
         self.tick()
+        self._layout = MainLayout(self._habits.memory, self)
+        self._layout.restore()
+        if self._layout.wants_hint():
+            self.query_one(FirstHint).show_names(self._habits.key_names())
+            self.add_class("-hint")
+            self.set_timer(HINT_SECONDS, self._hide_hint)
+        if self._habits.ui.read_only:
+            self.query_one(KeyBar).show_mark("read-only")
+        if self._habits.memory.problem:
+            self._tell(self._habits.memory.problem, "warning")
         if self._tick is not None:
             self.set_interval(self._tick, self.tick)
 
@@ -93,39 +120,31 @@ class MainScreen(Screen[None]):
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         if snapshot is None:
             return
-        self.query_one(Header).show_snapshot(snapshot)
+        self._header.show_snapshot(snapshot)
         self.table.show_snapshot(snapshot)
         for toast in self._toasts.take(snapshot):
             self._show_toast(toast)
-        if snapshot.state is EngineState.STOPPED:
-            self.app.exit(ExitCode.OK)
-        elif snapshot.state is EngineState.STOPPING:
-            self._show_stopping()
-        if self._stopping is not None:
-            self._stopping.show_snapshot(snapshot)
+        self._leaving.show_snapshot(snapshot)
 
     def _tell(self, text: str, severity: Severity) -> None:
-        self._show_toast(Toast(text, severity, 4.0))
+        self._show_toast(Toast(self.fill(text), severity, 4.0))
 
     def _show_toast(self, toast: Toast) -> None:
         self.app.notify(toast.text, severity=toast.severity, timeout=toast.seconds, markup=False)
 
-    @on(RouteTable.Selected)
-    def _on_selected(self) -> None:
+    def _show_selected(self) -> None:
         row = self.table.row
-        self.query_one(DetailHeading).show_row(row)
-        self.query_one(Detail).show_row(row)
+        self._detail_heading.show_row(row, self._detail.span)
+        self._detail.show_row(row)
         self.logs.show_row(row)
         self._show_strip()
         self._show_keys()
 
     @on(LogView.Changed)
     def _show_strip(self) -> None:
-        self.query_one(LogStrip).show_status(self.logs.status, self.table.row)
+        self._strip.show_status(self.logs.status, self.table.row)
 
     def _show_keys(self) -> None:
-        if self._displays == {}:
-            self._displays = self._key_displays()
         first = Group.LOGS if self.focused is self.logs else None
         self.query_one(KeyBar).show_keys(lambda key: not self.refusal(key), self.display_of, first)
 
@@ -133,26 +152,19 @@ class MainScreen(Screen[None]):
 
     def display_of(self, key: Key) -> str:
         """The key as it is bound now."""
-        return self._displays.get(key.id, key.shown)
+        return self._habits.key_names().of(key)
 
-    def _key_displays(self) -> dict[str, str]:
-        """What to show for keys that were given another one by `set_keymap`."""
-        bound: dict[str, list[str]] = {}
-        for active in self.active_bindings.values():
-            if active.binding.id:
-                bound.setdefault(active.binding.id, []).append(self.app.get_key_display(active.binding))
-        return {
-            key.id: " ".join(bound[key.id])
-            for key in KEYS
-            if key.id in bound and set(bound[key.id]) != self._usual(key)
-        }
+    def help_of(self, key: Key) -> str:
+        return self._habits.help_of(key)
 
-    def _usual(self, key: Key) -> set[str]:
-        usual = Binding.make_bindings([Binding(key.keys, key.action)])
-        return {self.app.get_key_display(binding) for binding in usual}
+    def fill(self, text: str) -> str:
+        """A text that names keys by «id», with the keys as they are bound."""
+        return self._habits.key_names().fill(text)
 
     def refusal(self, key: Key) -> str:
         """Why a key cannot do its work now; empty when it can."""
+        if key.changes and self._habits.ui.read_only:
+            return READ_ONLY
         if key.order:
             planned = plan(key.order, self.table.row)
             return planned.reason if isinstance(planned, Refused) else ""
@@ -162,6 +174,8 @@ class MainScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """None (dim) for an order that cannot be given now."""
+        if self._habits.ui.read_only and called(action, parameters) in CHANGING:
+            return None
         if action == "order" or action == "exact":
             name = str(parameters[0]) if parameters else action
             return None if isinstance(plan(name, self.table.row), Refused) else True
@@ -189,6 +203,10 @@ class MainScreen(Screen[None]):
 
     def _refuse(self, reason: str) -> None:
         self._tell(reason, "warning")
+
+    @on(FirstHint.Clicked)
+    def _hide_hint(self) -> None:
+        self.remove_class("-hint")
 
     # Orders to the engine
 
@@ -224,26 +242,10 @@ class MainScreen(Screen[None]):
             self._engine.send(command)
 
     def action_quit(self) -> None:
-        self._engine.send(Stop())
-        self._show_stopping()
+        self._leaving.quit()
 
     def action_quit_now(self) -> None:
-        loss = unanswered_loss(self.snapshot) if self.snapshot is not None else ""
-        if loss:
-            confirm = Confirm("Kill all workers and leave?", loss, "Yes, leave now")
-            self.app.push_screen(confirm, lambda answer: self._stop_now() if answer else None)
-        else:
-            self._stop_now()
-
-    def _stop_now(self) -> None:
-        self._show_stopping()
-        if self._stopping is not None:
-            self._stopping.action_force()
-
-    def _show_stopping(self) -> None:
-        if self._stopping is None and self.snapshot is not None:
-            self._stopping = Stopping(self.snapshot, lambda: self._engine.send(Stop(force=True)))
-            self.app.push_screen(self._stopping)
+        self._leaving.quit_now()
 
     # Panes
 
@@ -254,13 +256,13 @@ class MainScreen(Screen[None]):
 
     def action_next_pane(self, step: int) -> None:
         panes = [name for name in PANES if self._pane(name).display and self._is_shown(name)]
-        here = self._pane_of_focus()
+        here = self.pane_of_focus
         place = panes.index(here) if here in panes else 0
         self._focus(panes[(place + step) % len(panes)])
 
     def action_pane(self, name: str) -> None:
         """To a pane; one that has no place on a narrow screen takes all of it."""
-        if self._zoomed and self._zoomed != name:
+        if self.zoomed and self.zoomed != name:
             self._zoom("")
         if not self._is_shown(name):
             self._zoom(name)
@@ -280,7 +282,9 @@ class MainScreen(Screen[None]):
     def _on_opened(self) -> None:
         self.action_open()
 
-    # The table's order, columns and routes
+    def action_span(self) -> None:
+        self._detail.next_span()
+        self._show_selected()
 
     def action_sort_next(self, step: int) -> None:
         self.table.sort_by_next(step)
@@ -296,6 +300,7 @@ class MainScreen(Screen[None]):
     def _show_heading(self) -> None:
         table = self.table
         self.query_one(TableHeading).show_columns(table.hidden, table.order.sort, table.order.wanted)
+        self._layout.keep()
 
     def action_find_routes(self) -> None:
         hint = "text in name, topic or handler · Enter shows only these · empty shows all"
@@ -303,16 +308,16 @@ class MainScreen(Screen[None]):
         self.app.push_screen(prompt, lambda text: None if text is None else self.table.show_only(text))
 
     def action_columns(self) -> None:
-        self.app.push_screen(ColumnsChooser(self.table.hidden, self.table.hide_columns))
+        self.app.push_screen(ColumnsChooser(self.table.hidden, self.table.hide_columns, self.fill))
 
     def action_fold(self) -> None:
         self.table.toggle_fold()
 
     def action_zoom(self) -> None:
-        if self._zoomed:
+        if self.zoomed:
             self.action_back()
             return
-        name = self._pane_of_focus()
+        name = self.pane_of_focus
         if name == "routes" and self.has_class("-narrow"):
             name = "detail"
         self._zoom(name)
@@ -320,13 +325,16 @@ class MainScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Out of a selection, then of a zoom, then to the routes, then without a filter."""
-        if self.logs.unselect():
+        if self.has_class("-hint"):
+            self._hide_hint()
             return
-        if self._zoomed:
-            was = self._zoomed
+        if self.logs.back():
+            return
+        if self.zoomed:
+            was = self.zoomed
             self._zoom("")
             self._focus(was if self._is_shown(was) else "routes")
-        elif self._pane_of_focus() != "routes":
+        elif self.pane_of_focus != "routes":
             self._focus("routes")
         elif self.table.order.wanted:
             self.table.show_only("")
@@ -341,19 +349,33 @@ class MainScreen(Screen[None]):
         return RowOrder().rows(self.snapshot) if self.snapshot is not None else []
 
     def _zoom(self, name: str) -> None:
-        self._zoomed = name
+        self.zoomed = name
         for pane in PANES:
             self.set_class(pane == name, f"-zoom-{pane}")
+        self._layout.keep()
+
+    def show_pane(self, pane: str, zoomed: str) -> None:
+        """As it was left the last time, as far as there is room for it now."""
+        if zoomed in PANES:
+            self._zoom(zoomed)
+        # By the size: the classes that say how wide the screen is come with its first event.
+        fits = pane != "detail" or bool(zoomed) or self.app.size.width >= WIDE
+        if pane in PANES and fits and self._is_shown(pane):
+            self._focus(pane)
+
+    def on_descendant_focus(self) -> None:
+        self._layout.keep()
 
     def _is_shown(self, name: str) -> bool:
-        if self._zoomed:
-            return name == self._zoomed
+        if self.zoomed:
+            return name == self.zoomed
         return name != "detail" or not self.has_class("-narrow")
 
     def _pane(self, name: str) -> Widget:
         return self.query_one(f"#{name}")
 
-    def _pane_of_focus(self) -> str:
+    @property
+    def pane_of_focus(self) -> str:
         focused = self.focused
         return focused.id.partition("-")[0] if focused is not None and focused.id else "routes"
 
@@ -362,11 +384,16 @@ class MainScreen(Screen[None]):
         # At once, not after the next drawing: the next key may have been pressed already.
         self.set_focus(self.query_one(target))
 
+    def _select_named(self, name: str) -> None:
+        route, _, slot = name.rpartition("/")
+        self.select(RowKey(route, int(slot)) if route and slot.isdigit() else RowKey(name))
+
+    def action_records(self, name: str) -> None:
+        self.records.actions[name]()
+
     def action_logs(self, name: str) -> None:
         self.desk.actions[name]()
 
     def action_help(self) -> None:
-        self.app.push_screen(Help(self.refusal, self.display_of))
-
-
-KEYS_BY_ORDER = {key.order: key for key in KEYS if key.order}
+        self._hide_hint()
+        self.app.push_screen(Help(Wording(self.refusal, self.display_of, self.help_of, self.fill)))

@@ -8,10 +8,13 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+
+from routemq_tui.tui.bindings import bindings
+from routemq_tui.tui.dialog_keys import Place
 
 
 class PromptInput(Input):
@@ -42,9 +45,7 @@ class Prompt(ModalScreen[str | None]):
     """Ends with the text that was typed, or None."""
 
     AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,ctrl+c", "cancel", "Cancel", id="prompt.cancel", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.PROMPT, priority=True)
 
     def __init__(self, title: str, hint: str, problem: Callable[[str], str], text: str = "") -> None:
         """`problem` says what is wrong with a text; empty when nothing is."""
@@ -94,6 +95,10 @@ class Prompt(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if not self._problem(event.value):
             self.dismiss(event.value)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self:  # above the prompt
+            self.action_cancel()
 
     def action_cancel(self) -> None:
         self.dismiss(None)

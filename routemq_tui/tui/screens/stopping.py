@@ -6,31 +6,34 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Button, Static
 
 from routemq_tui.engine.snapshot import Snapshot
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.bindings import bindings
+from routemq_tui.tui.dialog_keys import Place
 from routemq_tui.tui.orders import unanswered_loss
 
 GONE = frozenset({WorkerState.STOPPED, WorkerState.FAILED, WorkerState.BACKOFF, WorkerState.KILLED})
 
 
 class Stopping(ModalScreen[None]):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("Q,ctrl+c", "force", "Kill them now", id="stopping.force"),
-    ]
+    AUTO_FOCUS = ""  # Enter, pressed once too often, kills nothing.
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.STOPPING)
 
-    def __init__(self, snapshot: Snapshot, force: Callable[[], None]) -> None:
+    def __init__(self, snapshot: Snapshot, force: Callable[[], None], key: str) -> None:
         super().__init__()
-        self._snapshot, self._force, self._forced = snapshot, force, False
+        self._snapshot, self._force, self._forced, self._key = snapshot, force, False, key
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(id="stopping-title", classes="dialog-title", markup=False)
             yield Static(id="stopping-text", markup=False)
+            with Horizontal(classes="dialog-buttons"):
+                yield Button(f"{self._key}  Kill them now", id="force", compact=True)
 
     def on_mount(self) -> None:
         self.show_snapshot(self._snapshot)
@@ -42,6 +45,10 @@ class Stopping(ModalScreen[None]):
         title, text = stopping_words(snapshot, self._forced)
         self.query_one("#stopping-title", Static).update(title)
         self.query_one("#stopping-text", Static).update(text)
+        self.query_one(Button).display = not self._forced
+
+    def on_button_pressed(self) -> None:
+        self.action_force()
 
     def action_force(self) -> None:
         self._forced = True
@@ -60,4 +67,4 @@ def stopping_words(snapshot: Snapshot, forced: bool) -> tuple[str, str]:
         )
     title = f"Stopping: draining {len(left)} of {len(workers)} workers"
     loss = unanswered_loss(snapshot)
-    return title, f"{held} messages left to finish.\nPress Q to kill them now.\n{loss}".rstrip()
+    return title, f"{held} messages left to finish.\n{loss}".rstrip()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from routemq_tui.engine.snapshot import Mark, Metrics, RouteSnapshot, WorkerSnapshot
+from routemq_tui.engine.port import Span
+from routemq_tui.engine.snapshot import History, Mark, Metrics, RouteSnapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.ledgers import entry_lines, headline, ledgers_of
 from routemq_tui.tui.row_cells import SILENT, reason_of, state_cell
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.sparkline import fit, mark_line, sparkline
 from routemq_tui.tui.tones import Fragment, Tone, error_tone
-from routemq_tui.tui.widgets.lines import Line, Lines, ScrolledLines, beside, clipped
+from routemq_tui.tui.widgets.lines import Line, Lines, ScrolledLines, beside, clipped, length, spread
 from routemq_tui.units import (
     format_age,
     format_bytes,
@@ -32,26 +33,54 @@ TALL = 26
 """From this height on the sparklines are two lines high."""
 
 
+SPANS: dict[Span, str] = {"60s": "1 min", "10m": "10 min", "1h": "1 h"}
+Histories = Callable[[str | None, Span], History]
+"""`EnginePort.history`."""
+
+
 class DetailHeading(Lines):
-    def show_row(self, row: Row | None) -> None:
+    def show_row(self, row: Row | None, span: Span = "60s") -> None:
         name = "nothing selected" if row is None else row.key.label
-        label = Fragment(" Detail ", Tone.MUTED)
-        self.show(lambda width: [clipped([label, Fragment(name, Tone.TITLE)], width - 1)])
+        left = [Fragment(" Detail ", Tone.MUTED), Fragment(name, Tone.TITLE)]
+        right = [Fragment(f"{SPANS[span]} ", Tone.MUTED)]
+        self.show(lambda width: [spread(left, right, width)])
 
 
 class Detail(ScrolledLines):
+    def __init__(self, histories: Histories, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.span: Span = "60s"
+        self._histories = histories
+
     def show_row(self, row: Row | None) -> None:
-        self.show(lambda width: [] if row is None else detail_lines(row, width, self.size.height >= TALL))
+        def draw(width: int) -> list[Line]:
+            if row is None:
+                return []
+            return detail_lines(row, width, self.size.height >= TALL, self._history(row))
+
+        self.show(draw)
+
+    def next_span(self) -> None:
+        """The last minute, ten minutes, the hour."""
+        spans = list(SPANS)
+        self.span = spans[(spans.index(self.span) + 1) % len(spans)]
+
+    def _history(self, row: Row) -> History:
+        if self.span == "60s":
+            return row.history
+        return self._histories(None if row.route is None else row.key.label, self.span)
 
 
-def detail_lines(row: Row, width: int, tall: bool = False) -> list[Line]:
+def detail_lines(row: Row, width: int, tall: bool = False, history: History | None = None) -> list[Line]:
     """All lines of the detail for a width; `tall` draws the sparklines two lines high.
+
+    `history` is that of the span to show, the last minute's without it.
 
     Ledgers of deaths lie beside the rest where there is room, below it where there is none.
     """
     ledgers = [each for each in ledgers_of(row) if each.entries]
     half = width // 2 if ledgers and width >= TWO_COLUMNS else width
-    left = _figures_and_facts(row, half, tall)
+    left = _figures_and_facts(row, half, tall, row.history if history is None else history)
     if not ledgers:
         return left
     right = [line for ledger in ledgers for line in [*entry_lines(ledger, half), []]]
@@ -61,7 +90,7 @@ def detail_lines(row: Row, width: int, tall: bool = False) -> list[Line]:
     return [beside(left[row : row + 1], right[row : row + 1], half, width) for row in range(rows)]
 
 
-def _figures_and_facts(row: Row, width: int, tall: bool) -> list[Line]:
+def _figures_and_facts(row: Row, width: int, tall: bool, history: History) -> list[Line]:
     state = state_cell(row)
     lines: list[Line] = [[Fragment(f" {state.text}", state.tone), *_since(row)]]
     reason = reason_of(row)
@@ -70,7 +99,7 @@ def _figures_and_facts(row: Row, width: int, tall: bool) -> list[Line]:
     if reason is not None:
         lines += [[Fragment(text, reason.tone)] for text in _folded(reason.text, width)]
     lines.append([])
-    lines += spark_lines(row, width, 2 if tall else 1)
+    lines += spark_lines(row, history, width, 2 if tall else 1)
     for ledger in ledgers_of(row):
         told = headline(ledger, row.snapshot.time, named=row.worker is None)
         lines += [[], *([Fragment(text, told.tone)] for text in _folded(told.text, width))]
@@ -85,9 +114,9 @@ def _figures_and_facts(row: Row, width: int, tall: bool) -> list[Line]:
     return [clipped(line, width) for line in lines]
 
 
-def spark_lines(row: Row, width: int, height: int) -> list[Line]:
-    """Rate, errors, p95 and CPU of the last minute, each with its value of now, and the marks."""
-    history, metrics = row.history, row.metrics
+def spark_lines(row: Row, history: History, width: int, height: int) -> list[Line]:
+    """Rate, errors, p95 and CPU over time, each with its value of now, and the marks with what followed."""
+    metrics = row.metrics
     cpu = "-" if metrics.cpu_percent is None else f"{metrics.cpu_percent:.0f}%"
     series: tuple[tuple[str, Sequence[float], str, Tone, float | None], ...] = (
         ("msg/s", history.rate, format_rate(metrics.rate), Tone.ACCENT, None),
@@ -115,22 +144,30 @@ def spark_lines(row: Row, width: int, height: int) -> list[Line]:
                 ]
             )
     points = len(history.rate)
-    marks = mark_line(history.marks, row.snapshot.time, points, len(fit(history.rate, min(60, room))))
+    cells = len(fit(history.rate, min(60, room)))
+    marks = mark_line(history.marks, row.snapshot.time, points, cells, history.step)
     if marks.strip():
         lines.append([Fragment(" " * LABEL), Fragment(marks.rjust(min(60, room)), Tone.WARN)])
-    lines += _marks_in_words(history.marks, row.snapshot.time)
+    lines += _marks_in_words(history.marks, row.snapshot.time, width)
     return lines
 
 
-def _marks_in_words(marks: Sequence[Mark], now: float) -> list[Line]:
-    return [
-        [
+def _marks_in_words(marks: Sequence[Mark], now: float, width: int) -> list[Line]:
+    """What was done, and its effect: beside it where there is room, else below."""
+    lines: list[Line] = []
+    for mark in marks[-MARKS_SHOWN:]:
+        line = [
             Fragment(f" {'▲':>{LABEL - 2}} ", Tone.WARN),
             Fragment(f"{format_age(max(0.0, now - mark.time)):>5} ago  ", Tone.MUTED),
             Fragment(mark.label),
         ]
-        for mark in marks[-MARKS_SHOWN:]
-    ]
+        effect = [Fragment(mark.effect, Tone.ACCENT)] if mark.effect else []
+        if effect and length(line) + 2 + length(effect) <= width - 1:
+            lines.append([*line, Fragment("  "), *effect])
+        else:
+            lines.append(line)
+            lines += [[Fragment(" " * LABEL), *effect]] * bool(effect)
+    return lines
 
 
 Fact = tuple[str, str, Tone]
@@ -224,11 +261,12 @@ def _unusual(metrics: Metrics) -> list[Fact]:
 
 
 def _latency(p50: float | None, p95: float | None, p99: float | None) -> str:
-    return f"p50 {format_seconds(p50)}  p95 {format_seconds(p95)}  p99 {format_seconds(p99)}"
+    # No-break spaces: a line never ends between a name and its value.
+    return f"p50\u00a0{format_seconds(p50)}  p95\u00a0{format_seconds(p95)}  p99\u00a0{format_seconds(p99)}"
 
 
 def _counts(ok: int, failed: int, received: int) -> str:
-    return f"{format_count(ok)} ok  {format_count(failed)} failed  of {format_count(received)}"
+    return f"{format_count(ok)}\u00a0ok  {format_count(failed)}\u00a0failed  of\u00a0{format_count(received)}"
 
 
 def _since(row: Row) -> list[Fragment]:

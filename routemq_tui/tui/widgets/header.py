@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState, Snapshot
+from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState, Health, Snapshot
+from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.tones import BROKER_FACES, HEALTH_FACES, Fragment, Tone, error_tone
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
 from routemq_tui.units import format_count, format_percent, format_rate, format_seconds
+
+COMING_UP = 10.0
+"""Seconds that a worker may take until it is subscribed, before that is a matter of health."""
 
 
 class Header(Lines):
@@ -15,8 +19,7 @@ class Header(Lines):
 
 def identity_line(snapshot: Snapshot, width: int) -> Line:
     """Group, node, broker; health at the right end. Shortened by whole parts before anything is cut."""
-    health = HEALTH_FACES[snapshot.health]
-    right = [Fragment(health.text, health.tone), Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)]
+    right = health_parts(snapshot)
     if snapshot.state is not EngineState.RUNNING:
         right.insert(0, Fragment(f"{snapshot.state}  ", Tone.WARN))
     name = [Fragment(" routemq", Tone.TITLE)]
@@ -30,6 +33,32 @@ def identity_line(snapshot: Snapshot, width: int) -> Line:
         if length(left) + 1 + length(right) <= width:
             break
     return spread(left, right, width)
+
+
+def health_parts(snapshot: Snapshot) -> list[Fragment]:
+    """Health, where there is something to judge: not while workers first come up, nor when none is wanted."""
+    if snapshot.routes and not snapshot.desired and not snapshot.running:
+        return [Fragment("○ no workers wanted ", Tone.MUTED)]
+    if snapshot.health is not Health.HEALTHY and is_coming_up(snapshot):
+        return [Fragment("◌ starting ", Tone.ACCENT)]
+    health = HEALTH_FACES[snapshot.health]
+    return [Fragment(health.text, health.tone), Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)]
+
+
+def is_coming_up(snapshot: Snapshot) -> bool:
+    """Whether all that is missing has just been started, or waits for a broker that has."""
+    if snapshot.state not in (EngineState.STARTING, EngineState.RUNNING):
+        return False
+    if snapshot.broker.state is BrokerState.DOWN:
+        return False
+    missing = [each for route in snapshot.routes for each in route.workers if not each.connected]
+    return all(
+        each.state in (WorkerState.STARTING, WorkerState.STOPPED)
+        and not each.restarts
+        and not each.last_exit
+        and (each.uptime or 0.0) < COMING_UP
+        for each in missing
+    )
 
 
 def broker_parts(broker: BrokerSnapshot, version: bool) -> list[Fragment]:
@@ -58,11 +87,11 @@ def figures_line(snapshot: Snapshot, width: int) -> Line:
             Fragment("err ", Tone.MUTED),
             Fragment(f"{format_percent(metrics.error_rate):>5}", error_tone(metrics.error_rate)),
         ],
+        [Fragment("failed ", Tone.MUTED), Fragment(f"{format_count(metrics.failed):<5}")],
         [Fragment("cpu ", Tone.MUTED), Fragment(f"{cpu:>5}")],
         [Fragment("p95 ", Tone.MUTED), Fragment(f"{format_seconds(metrics.p95):>6}")],
         [Fragment("in flight ", Tone.MUTED), Fragment(f"{format_count(metrics.in_flight):<5}")],
         [Fragment("ok ", Tone.MUTED), Fragment(f"{format_count(metrics.ok):<6}")],
-        [Fragment("failed ", Tone.MUTED), Fragment(f"{format_count(metrics.failed):<6}")],
     ]
     right = drops(snapshot)
     while len(figures) > 2 and length(joined(figures)) + 1 + length(right) > width:

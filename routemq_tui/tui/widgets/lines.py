@@ -8,6 +8,8 @@ from typing import ClassVar, Protocol
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -58,6 +60,8 @@ class Inks:
             for each in (ground, name):
                 if each:
                     known += self.part(each)
+            if ground and known.reverse:
+                known = known.without_color  # in reverse each colour would be a patch of ground
             self._known[name, ground] = known
         return known
 
@@ -153,7 +157,19 @@ class Motion(Protocol):
         """`up down left right page_up page_down top bottom`."""
 
 
-class ScrolledLines(ScrollView, inherit_bindings=False):
+class LineView(ScrollView, inherit_bindings=False):
+    """A scroll view that has its place whatever it shows: another length is no new layout of the screen."""
+
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0))
+
+    def watch_virtual_size(self, size: Size) -> None:
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.window_virtual_size = size.height
+        if self.scroll_y > self.max_scroll_y:
+            self.scroll_to(y=self.max_scroll_y, animate=False, force=True, immediate=True)
+
+
+class ScrolledLines(LineView, inherit_bindings=False):
     """Lines that may be longer than the pane is high."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from routemq_tui.tui.log_status import LogStatus
 from routemq_tui.tui.log_text import level_of
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
-from routemq_tui.tui.widgets.log_scroll import LogStatus
 from routemq_tui.units import format_count
 
 
@@ -34,7 +34,8 @@ def strip_line(title: str, status: LogStatus, dropped: int, width: int) -> Line:
     right = joined(states)
     if length(right) + len("Logs") + 2 > width:
         right = joined(states, " ")
-    return spread(left, [*right, Fragment(" ")], width)
+    end = [Fragment(" ")] if length(right) + 2 <= width else []
+    return spread(left, [*right, *end], width)
 
 
 def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
@@ -42,15 +43,13 @@ def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
     if dropped:
         words = f"{format_count(dropped)} dropped"
         parts.append([Fragment(f"! {words}" if not brief else f"!{words}", Tone.WARN)])
-    if status.missed:
-        parts.append(
-            [
-                Fragment(
-                    f"! {status.missed} gone from the store" if not brief else f"!{status.missed} gone",
-                    Tone.WARN,
-                )
-            ]
-        )
+    if status.let_go or status.missed:
+        parts.append([Fragment(_gone(status, brief), Tone.WARN)])
+    if status.busy:
+        parts.append([Fragment(status.busy if brief else f"{status.busy}, Esc ends it", Tone.ACCENT)])
+    elif status.skipped:
+        words = f"!{format_count(status.skipped)} unfiltered"
+        parts.append([Fragment(words if brief else f"! {words[1:]} left out", Tone.WARN)])
     if status.filter:
         text = status.filter if len(status.filter) <= (12 if brief else 30) else status.filter[:11] + "…"
         parts.append([Fragment(f"/{text}", Tone.ACCENT)])
@@ -72,3 +71,12 @@ def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
         new = f" +{status.new}{'' if brief else ' new'}" if status.new else ""
         parts.append([Fragment(f"‖ paused{new}", Tone.WARN)])
     return parts
+
+
+def _gone(status: LogStatus, brief: bool) -> str:
+    """What the store has let go of a paused view: what is in sight (`!!`), or comes below it."""
+    if brief:
+        return f"!{'!' if status.let_go else ''}{status.missed or ''} gone"
+    these = "these" if status.let_go else ""
+    more = f"{status.missed} more" if status.let_go else str(status.missed)
+    return f"! {' and '.join(filter(None, (these, more if status.missed else '')))} gone from the store"

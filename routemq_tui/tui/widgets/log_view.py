@@ -7,15 +7,22 @@ from collections.abc import Callable
 
 from textual import events
 
-from routemq_tui.engine.port import LogLine, LogReader
-from routemq_tui.tui.log_rows import Place, Selection
+from routemq_tui.engine.log_filter import LogFilter
+from routemq_tui.engine.port import LogReader
+from routemq_tui.tui.log_index import LogIndex
+from routemq_tui.tui.log_page import ALL, LogRow
+from routemq_tui.tui.log_scan import LogSearch
+from routemq_tui.tui.log_selection import Place, Selection
 from routemq_tui.tui.log_text import offset_at, prefix_width, safe
 from routemq_tui.tui.widgets.log_scroll import LogScroll
 
+Went = Callable[[bool | None], None]
+"""Hears where a search ended: True beyond the end, where it went round; None: nothing is wanted."""
+
 
 class LogView(LogScroll):
-    def __init__(self, reader: LogReader, *, id: str | None = None, capacity: int = 10_000) -> None:
-        super().__init__(reader, id=id, capacity=capacity)
+    def __init__(self, reader: LogReader, *, id: str | None = None) -> None:
+        super().__init__(reader, id=id)
         self._marks: set[int] = set()
         self._selection: Selection | None = None
         self._drag: tuple[Place, bool] | None = None
@@ -27,58 +34,76 @@ class LogView(LogScroll):
         if self._selection is not None and self._selection.lines:
             self._selection = Selection(self._selection.anchor, Place(self._current, 0), lines=True)
 
-    def _stands_out(self, place: int) -> tuple[bool, tuple[int, int] | None]:
-        line = self.shown[place]
-        chosen = self._selection
-        return line.seq in self._marks, None if chosen is None else chosen.span(place, len(line.text))
+    def _stands_out(self, row: LogRow) -> tuple[bool, tuple[int, int] | None]:
+        line, chosen = row.line, self._selection
+        return line.seq in self._marks, None if chosen is None else chosen.span(line.seq, len(line.text))
 
     def set_search(self, expression: re.Pattern[str] | None) -> None:
         self._search = expression
+        self._work.forget_search()
         self._tell()
         self.refresh()
 
     # Searching, marks, copying
 
-    def find(self, wanted: Callable[[LogLine], bool], step: int) -> bool | None:
-        """Go to the next line that is wanted; True when that went round the end, None when there is none.
+    def find(self, wanted: LogFilter, step: int, went: Went) -> None:
+        """Go to the next line that is wanted, at once or when a longer search has found it.
 
         A view that follows begins at its end, and a step of 0 at the current line itself, backwards.
         """
-        last = len(self.shown) - 1
-        start = last if self._feed.following else self._current + step
-        if self._feed.following or step == 0:
-            step = -1
-        place = self._feed.buffer.find(wanted, start, step)
-        if place is None:
-            return None
-        round_the_end = place < start if step > 0 else place > start
-        self._pause()
-        self._to_line(place)
-        return round_the_end
+        here = self.current
+        start = ALL if here is None or self._feed.following else here.seq + step
+        search = LogSearch(self._index, wanted, start, -1 if self._feed.following or not step else step)
 
-    def find_match(self, step: int) -> bool | None:
-        expression = self._search
-        return (
-            None if expression is None else self.find(lambda line: bool(expression.search(line.text)), step)
-        )
+        def answered(ended: LogSearch) -> None:
+            self._to_seq(ended.found)
+            went(None if ended.found is None else ended.round_the_end)
+
+        self._work.search(search, answered)
+        self.work()
+        self._tell()
+
+    def find_match(self, step: int, went: Went) -> None:
+        if self._search is not None:
+            self.find(LogFilter.matching(self._search), step, went)
 
     def find_mark(self) -> bool | None:
-        return self.find(lambda line: line.seq in self._marks, 1)
+        """To the next mark; True when that went round the end, None when no line is marked."""
+        here = self.current
+        shown = [seq for seq in sorted(self._marks) if self._is_shown(seq)]
+        if here is None or not shown:
+            return None
+        if self._feed.following:
+            self._to_seq(shown[-1])
+            return False
+        later = [seq for seq in shown if seq > here.seq]
+        self._to_seq(later[0] if later else shown[0])
+        return not later
+
+    def _is_shown(self, seq: int) -> bool:
+        return self._index.before(seq + 1) > self._index.before(seq)
+
+    def _to_seq(self, seq: int | None) -> None:
+        line = None if seq is None else self._page.nearest(seq)
+        if line is not None:
+            self._pause(line.seq)
+            self._to_line(line)
 
     def toggle_mark(self) -> None:
         """Mark the current line; the last one while following."""
-        line = self._line_at(len(self.shown) - 1 if self._feed.following else self._current)
+        line = self.current
         if line is not None:
             self._marks ^= {line.seq}
             self.refresh()
 
     def toggle_selecting(self) -> None:
         """Begin to select whole lines from the current one on, or let the selection go."""
+        line = self.current
         if self._selection is not None:
             self.unselect()
-        elif self.shown:
+        elif line is not None:
             self._pause()
-            here = Place(self._current, 0)
+            here = Place(line.seq, 0)
             self._selection = Selection(here, here, lines=True)
             self.refresh()
 
@@ -88,37 +113,44 @@ class LogView(LogScroll):
         self.refresh()
         return had is not None
 
+    def back(self) -> bool:
+        """One step back: out of work that is under way, then of a selection; False when there is neither."""
+        return (bool(self.size.height) and self.cancel()) or self.unselect()
+
     def selected_text(self) -> str | None:
         """The text that is selected, or the current line; None while it follows and nothing is selected."""
         if self._selection is not None:
-            return self._selection.text(self.shown)
-        line = None if self._feed.following else self._line_at(self._current)
+            return self._selection.text(self._page.after(self._selection.first))
+        line = None if self._feed.following else self.current
         return None if line is None else safe(line.text)
+
+    def all_lines(self) -> LogIndex:
+        """Every line of the view as it is now, whatever comes or goes later; for an export."""
+        return self._index.snapshot()
 
     # The mouse selects text
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        if event.button != 1 or not self.shown:
+        if event.button != 1 or not self._page.rows:
             return
         followed = self._feed.following
         self._pause()
         self._selection = None
         place = self._place_at(event.x, event.y)
         self._drag = place, followed
-        self._to_line(place.line)
+        self._to_seq(place.line)
         self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self._drag is None:
             return
         if event.y < 0 or event.y >= self.size.height:
-            end = len(self._rows) - self.size.height
-            self.set_scroll_y(max(0, min(end, self.scroll_offset.y + (-1 if event.y < 0 else 1))))
+            self._page.scroll(-1 if event.y < 0 else 1)
         place = self._place_at(event.x, event.y)
         if place != self._drag[0] or self._selection is not None:
             self._selection = Selection(self._drag[0], place)
             self._current = place.line
-            self.refresh()
+            self._size_up()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         if self._drag is None:
@@ -131,13 +163,12 @@ class LogView(LogScroll):
 
     def _place_at(self, x: int, y: int) -> Place:
         y = max(0, min(y, self.size.height - 1))
-        index = self.scroll_offset.y + y
-        if index >= len(self._rows):
-            last = len(self.shown) - 1
-            return Place(last, len(safe(self.shown[last].text)))
-        row, look = self._rows[index], self._look()
-        text = safe(self.shown[row.line].text)
+        rows = self._page.rows
+        if y >= len(rows):
+            return Place(rows[-1].line.seq, len(safe(rows[-1].line.text)))
+        row, look = rows[y], self._look()
+        text = safe(row.line.text)
         cells = x - prefix_width(look.source_width, look.roomy)
         start = row.start if self._wrap else self._shift
         offset = offset_at(text[: row.end] if self._wrap else text, start, cells) if cells > 0 else start
-        return Place(row.line, offset)
+        return Place(row.line.seq, offset)

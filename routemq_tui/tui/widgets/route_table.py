@@ -5,12 +5,12 @@ The selection is a key, not a place, so that it stays on its worker whatever com
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from routemq_tui.engine.snapshot import Snapshot
@@ -18,7 +18,7 @@ from routemq_tui.tui.columns import ALWAYS, COLUMN_BY_ID, Layout
 from routemq_tui.tui.row_order import CONFIGURED, RowOrder, Sort
 from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, place_of
 from routemq_tui.tui.tones import Fragment, Tone
-from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, Line, Lines, paint, visible_width
+from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, Line, Lines, LineView, paint, visible_width
 
 EMPTY: tuple[Line, ...] = (
     (Fragment("  No routes yet.", Tone.STRONG),),
@@ -69,17 +69,10 @@ class TableHeading(Lines):
         return Layout.of(width - 1, self._hidden)
 
 
-class RouteTable(ScrollView, inherit_bindings=False):
+class RouteTable(LineView, inherit_bindings=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"row--selected", "row--hover"} | TONE_CLASSES
     ALLOW_SELECT = False
     ALLOW_MAXIMIZE = False
-
-    class Selected(Message):
-        """Another row is selected, or the selected one has changed."""
-
-        def __init__(self, row: Row | None) -> None:
-            super().__init__()
-            self.row = row
 
     class Rearranged(Message):
         """Other columns, another order or other routes."""
@@ -90,6 +83,9 @@ class RouteTable(ScrollView, inherit_bindings=False):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=True)
         self.inks = Inks(self)
+        self.changed: Callable[[], None] = lambda: None
+        """Called when another row is selected, or the selected one has changed: at once, not by a message, so
+        that all panes show it in the same frame."""
         self.rows: list[Row] = []
         self.selected = EVERYTHING
         self.folded: frozenset[str] = frozenset()
@@ -115,11 +111,28 @@ class RouteTable(ScrollView, inherit_bindings=False):
 
     def select(self, key: RowKey) -> None:
         """Select a row by its key, unfolding its route when that is needed."""
+        place = next((index for index, row in enumerate(self.rows) if row.key == key), None)
+        if place is not None:
+            self._go_to(place)
+            return
         if key.slot is not None:
             self.folded -= {key.route}
         self.selected = key
         self._rebuild()
         self._keep_in_sight()
+
+    def _go_to(self, place: int) -> None:
+        """Select a row that is there: the others need no drawing."""
+        before, self._cursor = self._cursor, place
+        self.selected = self.rows[place].key
+        top = self.scroll_offset.y
+        if all(top <= each < top + self.size.height for each in (before, place)):
+            self.refresh_line(before)
+            self.refresh_line(place)
+        else:
+            self.refresh()
+        self._keep_in_sight()
+        self.changed()
 
     def move(self, motion: str) -> None:
         if not self.rows:
@@ -139,11 +152,12 @@ class RouteTable(ScrollView, inherit_bindings=False):
         key = self.selected
         if key.route:
             self.folded ^= {key.route}
-            self.select(RowKey(key.route))
-            return
-        names = frozenset(route.name for route in self._snapshot.routes)
-        self.folded = frozenset() if names <= self.folded else names
-        self.select(key)
+        else:
+            names = frozenset(route.name for route in self._snapshot.routes)
+            self.folded = frozenset() if names <= self.folded else names
+        self.selected = RowKey(key.route)
+        self._rebuild()
+        self._keep_in_sight()
 
     def sort_by(self, column: str) -> None:
         """By a column, the other way round when it is that one already; by name: as configured."""
@@ -195,7 +209,7 @@ class RouteTable(ScrollView, inherit_bindings=False):
         if moved != self._cursor:
             self._keep_in_sight()
         self.refresh()
-        self.post_message(self.Selected(self.row))
+        self.changed()
 
     def _keep_in_sight(self) -> None:
         if self.size.height:

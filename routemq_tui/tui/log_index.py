@@ -1,0 +1,205 @@
+"""Which lines of the store a view shows: places in the store's blocks, in the merged order of its sources.
+
+It holds no line and no text, and nothing at all of a block whose lines are all shown; of a filtered one, two
+bytes a line that passes. Blocks are filtered one by one (`scan`), those nearest to the reader first. Pure.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import islice
+from operator import attrgetter
+
+from routemq_tui.engine.log_block import LogBlock
+from routemq_tui.engine.log_filter import LogFilter
+from routemq_tui.engine.port import LogHolding, LogLine
+from routemq_tui.tui.log_column import Column, LogPlace, Part
+
+
+class LogIndex:
+    def __init__(self) -> None:
+        self.filter = LogFilter()
+        self.cleared = 0
+        """Lines up to this `seq` are not shown."""
+        self.mark = self.watch = 0
+        """Since when lines are new, and after which one it matters that lines are let go."""
+        self.missed = 0
+        """Lines after `watch` that the store let go: counted before, or never seen."""
+        self._columns: dict[str, Column] = {}
+        self.skipped = 0
+        """Lines that were not filtered, since somebody had no patience."""
+        self._new_gone = 0
+
+    # What the store holds
+
+    def reset(self) -> None:
+        """Forget what is known; the next look takes all of it as it is then."""
+        for column in self._columns.values():
+            column.drop(len(column.parts))
+        self._columns = {}
+        self.skipped = 0
+        self.mark_here(0)
+
+    def mark_here(self, seq: int) -> None:
+        """From now on what comes after this line is new, and nothing is missed yet."""
+        self.mark = self.watch = seq
+        self.missed = self._new_gone = 0
+
+    def set_filter(self, chosen: LogFilter) -> None:
+        self.filter = chosen
+        self.skipped = self._new_gone = 0
+        for column in self._columns.values():
+            for part in column.drop(len(column.parts)):
+                column.add(self._part(part.block, part.stop))
+            column.changed()
+
+    def look(self, holdings: list[LogHolding]) -> None:
+        """Take up what came, let go of what the store let go."""
+        for name in self._columns.keys() - {holding.source for holding in holdings}:
+            self._let_go(self._columns[name], len(self._columns[name].parts))
+        for holding in holdings:
+            column = self._columns.get(holding.source)
+            if column is None:
+                column = self._columns[holding.source] = Column()
+                column.seen = 0 if self.mark else holding.evicted
+            self._look_at(column, holding)
+
+    def _look_at(self, column: Column, holding: LogHolding) -> None:
+        blocks, first = holding.blocks, holding.blocks[0].first
+        gone = sum(1 for part in column.parts if part.block.first < first)
+        if gone:
+            self._let_go(column, gone)
+        self.missed += max(0, first - column.seen)
+        # The last part may have grown; it is looked at again.
+        last = column.parts[-1].block.first if column.parts else -1
+        if column.parts:
+            known = bisect_left(blocks, last, key=lambda block: block.first)
+        else:
+            known = (
+                bisect_right(blocks, self.cleared, key=lambda block: block.seqs[-1]) if self.cleared else 0
+            )
+        for block in blocks[known:]:
+            stop = holding.in_last if block is blocks[-1] else len(block)
+            if block.first == last:
+                column.parts[-1].stop = stop
+            elif block.seqs[stop - 1] > self.cleared:
+                column.add(self._part(block, stop))
+        column.seen = blocks[-1].first + holding.in_last
+        column.changed()
+
+    def _part(self, block: LogBlock, stop: int) -> Part:
+        start = bisect_right(block.seqs, self.cleared, 0, stop) if self.cleared else 0
+        return Part(block, start, stop, not self.filter.empty)
+
+    def _let_go(self, column: Column, count: int) -> None:
+        for part in column.drop(count):
+            self._new_gone += len(part) - part.before(self.mark + 1)
+            self.missed += len(part) - part.before(self.watch + 1) + part.waiting_after(self.watch)
+        column.changed()
+
+    # The filter
+
+    @property
+    def waiting(self) -> int:
+        """Lines that are not filtered yet."""
+        return sum(column.waiting for column in self._columns.values())
+
+    def to_scan(self, near: int) -> list[Part]:
+        """Parts that are not filtered yet, the nearest to a `seq` last."""
+        if self.filter.empty:
+            return []
+        found = [part for column in self._columns.values() for part in column.parts if part.waiting]
+        return sorted(found, key=lambda part: -_distance(part, near))
+
+    def scan(self, part: Part) -> None:
+        """Filter what came to a part."""
+        part.scan(self.filter)
+
+    def skip_waiting(self) -> None:
+        """Filter nothing of what waits now; what comes later is filtered as before."""
+        self.skipped += sum(part.skip() for part in self.to_scan(0))
+
+    # Places
+
+    def __len__(self) -> int:
+        return sum(column.shown for column in self._columns.values())
+
+    @property
+    def held(self) -> int:
+        """Lines of the view's sources, those too that the filter hides."""
+        return sum(column.held for column in self._columns.values())
+
+    @property
+    def newest(self) -> int:
+        """The highest `seq` at the last look, of lines that the filter hides too."""
+        return max((column.newest for column in self._columns.values()), default=self.cleared)
+
+    @property
+    def new(self) -> int:
+        """Shown lines that came after `mark`, those let go since too."""
+        return len(self) - self.before(self.mark + 1) + self._new_gone
+
+    def before(self, seq: int) -> int:
+        """How many shown lines have a lower `seq`."""
+        return sum(column.before(seq) for column in self._columns.values())
+
+    def forward(self, seq: int, count: int | None = None) -> Iterator[LogPlace]:
+        """Shown lines from this `seq` on."""
+        columns = [column.forward(seq) for column in self._columns.values() if column.shown]
+        return islice(columns[0] if len(columns) == 1 else heapq.merge(*columns, key=_seq), count)
+
+    def backward(self, seq: int, count: int | None = None) -> Iterator[LogPlace]:
+        """Shown lines before this `seq`, the nearest first."""
+        columns = [column.backward(seq) for column in self._columns.values() if column.shown]
+        merged = columns[0] if len(columns) == 1 else heapq.merge(*columns, key=_seq, reverse=True)
+        return islice(merged, count)
+
+    def holds(self, line: LogLine) -> bool:
+        column = self._columns.get(line.source)
+        return column is not None and column.before(line.seq + 1) > column.before(line.seq)
+
+    def at(self, rank: int) -> int:
+        """The `seq` of the shown line that has so many before it."""
+        parts = [part for column in self._columns.values() for part in column.parts]
+        if not parts:
+            return 0
+        low = min(part.block.seqs[part.start] for part in parts)
+        high = max(part.block.seqs[part.stop - 1] for part in parts)
+        while low < high:
+            middle = (low + high) // 2
+            if self.before(middle + 1) > rank:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def parts(self) -> list[Part]:
+        return [part for column in self._columns.values() for part in column.parts]
+
+    def lines(self) -> Iterator[LogLine]:
+        """All shown lines, in order; those first filtered that still wait for it."""
+        for part in self.to_scan(0):
+            self.scan(part)
+        columns = [column.lines() for column in self._columns.values()]
+        return columns[0] if len(columns) == 1 else heapq.merge(*columns, key=_seq)
+
+    def snapshot(self) -> LogIndex:
+        """The same lines, whatever comes or goes from now on."""
+        copy = LogIndex()
+        copy.filter = self.filter
+        for name, column in self._columns.items():
+            kept = copy._columns[name] = Column()
+            for part in column.parts:
+                kept.add(part.copy())
+            kept.changed()
+        return copy
+
+
+_seq = attrgetter("seq")
+
+
+def _distance(part: Part, near: int) -> int:
+    first, last = part.block.seqs[part.start], part.block.seqs[part.stop - 1]
+    return max(first - near, near - last, 0)

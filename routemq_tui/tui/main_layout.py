@@ -1,0 +1,59 @@
+"""What the main screen remembers: zoom, pane, columns and order; and whether it was ever seen before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from routemq_tui.tui.layout_memory import LayoutMemory
+from routemq_tui.tui.row_order import Sort
+
+if TYPE_CHECKING:
+    from routemq_tui.tui.screens.main import MainScreen
+
+ZOOM, PANE, HIDDEN, SORT, UP, HINT = (
+    "main.zoom",
+    "main.pane",
+    "table.hidden",
+    "table.sort",
+    "table.ascending",
+    "main.hint_seen",
+)
+
+
+class MainLayout:
+    def __init__(self, memory: LayoutMemory, screen: MainScreen) -> None:
+        self._memory, self._screen = memory, screen
+        self._restored = False
+
+    def restore(self) -> None:
+        """Once, before anything is kept: what follows from it is no news."""
+        memory, screen = self._memory, self._screen
+        table = screen.table
+        hidden, sort = memory.get(HIDDEN, list[str]()), memory.get(SORT, "")
+        if hidden or sort:
+            table.order.sort = Sort(sort, memory.get(UP, False))
+            table.hide_columns(frozenset(hidden))
+        screen.show_pane(memory.get(PANE, "routes"), memory.get(ZOOM, ""))
+        self._restored = True
+
+    def keep(self) -> None:
+        screen = self._screen
+        if not self._restored:
+            return
+        table = screen.table
+        self._memory.update(
+            {
+                ZOOM: screen.zoomed,
+                PANE: screen.pane_of_focus,
+                HIDDEN: sorted(table.hidden),
+                SORT: table.order.sort.column,
+                UP: table.order.sort.ascending,
+            }
+        )
+
+    def wants_hint(self) -> bool:
+        """True once in a folder, where it can be remembered that it was shown."""
+        wanted = self._memory.lasts and not self._memory.get(HINT, False)
+        if wanted:
+            self._memory.set(HINT, True)
+        return wanted

@@ -1,0 +1,108 @@
+"""Failed messages grouped by where and how they failed: how often, since when, whom it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from routemq_tui.engine.snapshot import ErrorGroup
+from routemq_tui.tui.fitting import place
+from routemq_tui.tui.payload_text import payload_lines, plain, traceback_lines
+from routemq_tui.tui.screens.messages import MessagesScreen, time_of_day
+from routemq_tui.tui.screens.records import RecordsScreen
+from routemq_tui.tui.sparkline import sparkline
+from routemq_tui.tui.surroundings import Surroundings
+from routemq_tui.tui.tones import Fragment, Tone
+from routemq_tui.tui.widgets.lines import Line
+from routemq_tui.units import format_age, format_count
+
+TREND = 15
+
+
+class ErrorsScreen(RecordsScreen[ErrorGroup]):
+    TITLE_TEXT = "Errors"
+    FILTER_HINT = "words of the error, its place, route or worker · Enter shows only these · empty shows all"
+    HINT = (
+        "«records.open» whole · «records.filter» filter · «records.link» example message · «records.worker» "
+        "worker · «records.copy» copy the traceback · ● new since you looked"
+    )
+    looked: float = 0.0
+    """Unix time at which the errors were looked at the last time, of any of these screens."""
+
+    def __init__(self, around: Surroundings, wanted: str = "", select: Hashable = None) -> None:
+        super().__init__(around, wanted, select)
+        self._new_since = ErrorsScreen.looked
+
+    def on_unmount(self) -> None:
+        ErrorsScreen.looked = self.around.engine.snapshot().time
+
+    def load(self) -> Sequence[ErrorGroup]:
+        return self.around.engine.snapshot().errors
+
+    def key(self, record: ErrorGroup) -> Hashable:
+        return record.fingerprint
+
+    def passes(self, record: ErrorGroup, words: Sequence[str]) -> bool:
+        parts = (record.kind, record.text, record.where, *record.routes, *record.workers)
+        text = " ".join(parts).lower()
+        return all(word in text for word in words)
+
+    def empty(self) -> str:
+        return "No message has failed for good."
+
+    def heading(self, width: int) -> Line:
+        text = f"   {'count':>6}  {'last':>6}  {'trend 5 min':<{TREND}}  {'error':<44} {'routes':<16} where"
+        return [Fragment(text, Tone.MUTED)]
+
+    def line(self, record: ErrorGroup, width: int) -> Line:
+        now = self.around.engine.snapshot().time
+        new = record.first_seen > self._new_since > 0
+        error = plain(f"{record.kind}: {record.text}") if record.text else record.kind
+        return [
+            Fragment(" ● " if new else "   ", Tone.WARN),
+            Fragment(f"{format_count(record.count):>6}  ", Tone.STRONG),
+            Fragment(f"{format_age(max(0.0, now - record.last_seen)):>6}  ", Tone.MUTED),
+            Fragment(sparkline(record.trend, TREND)[0], Tone.BAD),
+            Fragment("  "),
+            Fragment(place(error, 45, "left"), Tone.BAD),
+            Fragment(place(" ".join(record.routes), 17, "left"), Tone.ACCENT),
+            Fragment(plain(record.where)),
+        ]
+
+    def detail(self, record: ErrorGroup, width: int) -> list[Line]:
+        workers = ", ".join(record.workers[:12]) + (" …" if len(record.workers) > 12 else "")
+        lines: list[Line] = [
+            [Fragment(f" {record.kind}", Tone.BAD), Fragment(f"  {plain(record.text)}")],
+            [Fragment(" where    ", Tone.MUTED), Fragment(plain(record.where))],
+            [
+                Fragment(" count    ", Tone.MUTED),
+                Fragment(f"{record.count:,}", Tone.STRONG),
+                Fragment(
+                    f"  first {time_of_day(record.first_seen)}, last {time_of_day(record.last_seen)}",
+                    Tone.MUTED,
+                ),
+            ],
+            [Fragment(" workers  ", Tone.MUTED), Fragment(workers, Tone.ACCENT)],
+            *traceback_lines(record.traceback),
+        ]
+        example = self.around.engine.messages.get(record.example) if record.example else None
+        if example is not None:
+            lines += [
+                [],
+                [Fragment(" example  ", Tone.MUTED), Fragment(plain(example.topic))],
+                *payload_lines(example.payload, example.size, self.view),
+            ]
+        return lines
+
+    def text(self, record: ErrorGroup) -> str:
+        return record.traceback or f"{record.kind}: {record.text} ({record.where})"
+
+    def action_worker(self) -> None:
+        if (record := self.records.record) is not None and record.workers:
+            self.go_to_worker(record.workers[-1])
+
+    def action_link(self) -> None:
+        record = self.records.record
+        if record is None or not record.example or self.around.engine.messages.get(record.example) is None:
+            self.app.notify("No message of this error is kept any more", severity="warning")
+        else:
+            self.app.push_screen(MessagesScreen(self.around, None, select=record.example))

@@ -1,0 +1,82 @@
+"""What the main screen does for the keys of messages: opens their screens, taps routes, publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.screen import Screen
+
+from routemq_tui.engine.commands import Publish, SetTap
+from routemq_tui.tui.notices import Severity
+from routemq_tui.tui.rows import Row
+from routemq_tui.tui.screens.dead_letters import DeadLettersScreen
+from routemq_tui.tui.screens.errors import ErrorsScreen
+from routemq_tui.tui.screens.messages import MessagesScreen
+from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.surroundings import Surroundings
+
+Tell = Callable[[str, Severity], None]
+
+
+class RecordDesk:
+    def __init__(
+        self, screen: Screen[None], around: Surroundings, row: Callable[[], Row | None], tell: Tell
+    ) -> None:
+        self._screen, self._around, self._row, self._tell = screen, around, row, tell
+        self.actions: dict[str, Callable[[], None]] = {
+            "errors": self.errors,
+            "messages": self.messages,
+            "letters": self.letters,
+            "tap": self.tap,
+            "publish": self.publish,
+        }
+
+    def errors(self) -> None:
+        """All of them; of the selected route, by its name as the filter."""
+        row = self._row()
+        wanted = "" if row is None or row.route is None else row.key.label
+        groups = self._around.engine.snapshot().errors
+        touched = any(wanted in (*group.routes, *group.workers) for group in groups)
+        self._screen.app.push_screen(ErrorsScreen(self._around, wanted if touched else ""))
+
+    def messages(self) -> None:
+        row = self._row()
+        route = None if row is None else row.route
+        wanted = row.key.label if row is not None and row.worker is not None else ""
+        self._screen.app.push_screen(MessagesScreen(self._around, route, wanted))
+
+    def letters(self) -> None:
+        self._screen.app.push_screen(DeadLettersScreen(self._around))
+
+    def tap(self) -> None:
+        row = self._row()
+        if row is None or row.route is None:
+            self._tell("Choose a route: the tap is for one route", "warning")
+            return
+        route = row.route
+        self._around.engine.send(SetTap(route.name, not route.tapped))
+        after = "no longer tapped" if route.tapped else "tapped: «messages» shows its messages"
+        self._tell(f"{route.name} is {after}", "information")
+
+    def publish(self) -> None:
+        row = self._row()
+        topic = row.route.topic if row is not None and row.route is not None else ""
+        hint = "topic, a space, then the payload · Enter publishes at QoS 1 · Esc leaves it"
+        text = "" if "{" in topic else f"{topic} "
+        self._screen.app.push_screen(Prompt("Publish:", hint, publish_problem, text), self._publish)
+
+    def _publish(self, text: str | None) -> None:
+        if text:
+            topic, _, payload = text.strip().partition(" ")
+            self._around.engine.send(Publish(topic, payload.encode()))
+
+
+def publish_problem(text: str) -> str:
+    topic = text.strip().partition(" ")[0]
+    if not topic:
+        return "a topic comes first"
+    if set("+#") & set(topic):
+        return "+ and # are for filters: a message has one topic"
+    if "{" in topic:
+        return "put a value where the { } stands"
+    return ""

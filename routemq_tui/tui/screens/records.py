@@ -1,0 +1,207 @@
+"""A full screen of records: a list above, all of the selected one below. Errors, messages, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import Screen
+
+from routemq_tui.tui.bindings import bindings
+from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.payload_text import View
+from routemq_tui.tui.screens.confirm import Confirm
+from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.surroundings import Surroundings
+from routemq_tui.tui.tones import Fragment, Tone
+from routemq_tui.tui.widgets.key_bar import KeyBar
+from routemq_tui.tui.widgets.lines import Line, Lines, ScrolledLines, clipped, spread
+from routemq_tui.tui.widgets.record_list import RecordList
+
+T = TypeVar("T")
+REFRESH = 0.25
+
+
+class RecordsScreen(Screen[None], Generic[T]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.RECORDS)
+    AUTO_FOCUS = "#records-list"
+    TITLE_TEXT = ""
+    FILTER_HINT = "text · Enter shows only these · empty shows all"
+    HINT = ""
+
+    def __init__(self, around: Surroundings, wanted: str = "", select: Hashable = None) -> None:
+        """`wanted` filters from the start; `select` is the key of the record to begin with."""
+        super().__init__()
+        self.around = around
+        self.wanted = wanted
+        self.view = View.BEST
+        self._select = select
+        self._shown = 0
+        self._all = 0
+
+    # What a kind of records says
+
+    def load(self) -> Sequence[T]:
+        """All records, the newest first."""
+        raise NotImplementedError
+
+    def key(self, record: T) -> Hashable:
+        raise NotImplementedError
+
+    def passes(self, record: T, words: Sequence[str]) -> bool:
+        """Whether a record has all the words."""
+        raise NotImplementedError
+
+    def heading(self, width: int) -> Line:
+        """The names of the columns."""
+        raise NotImplementedError
+
+    def line(self, record: T, width: int) -> Line:
+        raise NotImplementedError
+
+    def detail(self, record: T, width: int) -> list[Line]:
+        raise NotImplementedError
+
+    def text(self, record: T) -> str:
+        """What is copied."""
+        return "\n".join("".join(part.text for part in line).rstrip() for line in self.detail(record, 200))
+
+    def empty(self) -> str:
+        return "Nothing yet."
+
+    # The screen
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="records-title", classes="heading")
+        yield Lines(id="records-heading")
+        with Vertical(id="records-body"):
+            yield RecordList(self.line, self.key, self._changed, id="records-list")
+            yield ScrolledLines(id="records-detail")
+        yield Lines(id="records-hint")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        self.query_one("#records-heading", Lines).show(lambda width: [clipped(self.heading(width), width)])
+        hint = [Fragment(f" {self.around.fill(self.HINT)}", Tone.MUTED)]
+        self.query_one("#records-hint", Lines).show(lambda width: [clipped(hint, width)])
+        self.refresh_records()
+        if self._select is not None:
+            self.records.select(self._select)
+        self.set_interval(REFRESH, self.refresh_records)
+
+    @property
+    def records(self) -> RecordList[T]:
+        return self.query_one("#records-list", RecordList)
+
+    @property
+    def detail_view(self) -> ScrolledLines:
+        return self.query_one("#records-detail", ScrolledLines)
+
+    def refresh_records(self) -> None:
+        found = self.load()
+        words = self.wanted.lower().split()
+        shown = [each for each in found if self.passes(each, words)] if words else found
+        self._all, self._shown = len(found), len(shown)
+        self.records.empty = self.empty() if not found else f"None of {len(found):,} has {self.wanted!r}."
+        self.records.show_records(shown)
+        self.query_one("#records-title", Lines).show(self._title)
+
+    def _title(self, width: int) -> list[Line]:
+        count = f"{self._shown:,}" if not self.wanted else f"{self._shown:,} of {self._all:,}"
+        left: list[Fragment] = [
+            Fragment(f" {self.TITLE_TEXT} ", Tone.TITLE),
+            Fragment(f" {count} ", Tone.MUTED),
+        ]
+        if self.wanted:
+            left.append(Fragment(f" only: {self.wanted} ", Tone.ACCENT))
+        return [spread([*left, *self.more_title()], [Fragment("Esc back ", Tone.MUTED)], width)]
+
+    def more_title(self) -> Line:
+        return ()
+
+    def _changed(self) -> None:
+        record = self.records.record
+        self.detail_view.show(lambda width: [] if record is None else self._cut(record, width))
+
+    def _cut(self, record: T, width: int) -> list[Line]:
+        return [clipped(line, width) for line in self.detail(record, width)]
+
+    # Keys
+
+    def action_move(self, motion: str) -> None:
+        if self.focused is self.detail_view:
+            self.detail_view.move(motion)
+        else:
+            self.records.move(motion)
+
+    def action_back(self) -> None:
+        if self.has_class("-open"):
+            self._open(False)
+        elif self.wanted:
+            self.wanted = ""
+            self.refresh_records()
+        else:
+            self.dismiss(None)
+
+    def action_open(self) -> None:
+        self._open(not self.has_class("-open"))
+
+    @on(RecordList.Opened)
+    def _on_opened(self) -> None:
+        self.action_open()
+
+    def _open(self, wide: bool) -> None:
+        """The selected record alone, or beside the list."""
+        self.set_class(wide and self.records.record is not None, "-open")
+        self.set_focus(self.detail_view if self.has_class("-open") else self.records)
+
+    def action_switch(self) -> None:
+        self.set_focus(self.records if self.focused is self.detail_view else self.detail_view)
+
+    def action_filter(self) -> None:
+        prompt = Prompt(f"{self.TITLE_TEXT}:", self.FILTER_HINT, self.problem, self.wanted)
+        self.app.push_screen(prompt, self._filtered)
+
+    def problem(self, text: str) -> str:
+        """What is wrong with a filter."""
+        return ""
+
+    def _filtered(self, text: str | None) -> None:
+        if text is not None:
+            self.wanted = text.strip()
+            self.refresh_records()
+
+    def action_copy(self) -> None:
+        if (record := self.records.record) is not None:
+            self.app.copy_to_clipboard(self.text(record))
+            self.app.notify("Copied", severity="information")
+
+    def action_view(self) -> None:
+        self.view = self.view.next
+        self._changed()
+
+    def action_worker(self) -> None:
+        """Back to the main screen, at the worker this is about."""
+
+    def action_link(self) -> None:
+        """To what this belongs to."""
+
+    def action_replay(self) -> None:
+        """Only for dead letters."""
+
+    def action_purge(self) -> None:
+        """Only for dead letters."""
+
+    def action_tap(self) -> None:
+        """Only for messages."""
+
+    def ask(self, question: str, loss: str, yes: str, then: Callable[[], None]) -> None:
+        self.app.push_screen(Confirm(question, loss, yes), lambda answer: then() if answer else None)
+
+    def go_to_worker(self, name: str) -> None:
+        self.dismiss(None)
+        self.around.select(name)

@@ -1,0 +1,273 @@
+"""`routemq-tui web`: who gets in, and the screen in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+
+from routemq_tui.commands import web
+from routemq_tui.commands.web_gate import Gate, is_our_host, is_our_page
+from routemq_tui.errors import ExitCode
+from tests.cli.chromium import Page, browser, needs_chromium
+from tests.cli.program import command, environment, run
+from tests.waiting import free_port, wait_until
+
+textual_serve = pytest.importorskip("textual_serve", reason="textual-serve is not installed")
+
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=\S+")
+STARTED = "document.body !== null && document.body.classList.contains('-first-byte')"
+
+
+# The gate
+
+
+def test_a_token_opens_once() -> None:
+    gate = Gate()
+    token = gate.token
+    session = gate.spend(token)
+    assert session is not None
+    assert gate.knows(session)
+    assert gate.spend(token) is None
+    assert gate.token != token
+    assert gate.spend("") is None
+    assert not gate.knows("")
+    assert not gate.knows(token)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:9", "[::1]:8000", "127.0.0.1"])
+def test_our_names(host: str) -> None:
+    assert is_our_host(host)
+    assert is_our_page(f"http://{host}", host)
+
+
+@pytest.mark.parametrize("host", ["evil.example:8000", "127.0.0.1.evil.example", "", "[::1", "127.0.0.2"])
+def test_names_of_others(host: str) -> None:
+    assert not is_our_host(host)
+    assert not is_our_page("http://127.0.0.1:1", "127.0.0.1:2")
+
+
+# The server
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[tuple[Any, aiohttp.ClientSession, list[str]]]:
+    from routemq_tui.commands.web_server import WebServer
+
+    opened: list[str] = []
+    server = WebServer("exit 1", lambda: opened.append(server.url))
+    await server.start(0)
+    try:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            yield server, session, opened
+    finally:
+        await server.stop()
+
+
+async def test_nothing_is_given_without_token_or_cookie() -> None:
+    async with served() as (server, session, opened):
+        base = f"http://127.0.0.1:{server.port}"
+        paths = ("/", "/ws", "/static/js/textual.js", "/page.css", "/download/x", "/?token=wrong", "/nowhere")
+        for path in (*paths, f"/ws?token={server.gate.token}"):
+            async with session.get(base + path) as answer:
+                assert answer.status == 403, path
+                assert "Set-Cookie" not in answer.headers
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await session.ws_connect(f"{base}/ws", origin=base)
+        assert opened == []
+
+
+async def test_a_token_gives_a_cookie_once_and_the_next_address() -> None:
+    async with served() as (server, session, opened):
+        first = server.url
+        async with session.get(first) as answer:
+            assert answer.status == 200
+            cookie = answer.headers["Set-Cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=Strict" in cookie
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert opened == [server.url]
+        assert server.url != first
+        # With the cookie everything is there, and the token is not in any page.
+        for path in ("/", "/static/js/textual.js", "/page.css", "/page.js"):
+            async with session.get(f"http://127.0.0.1:{server.port}{path}") as answer:
+                assert answer.status == 200, path
+                assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+                assert "http" not in re.sub(r"http://www.w3.org", "", await answer.text()) or path != "/"
+        async with session.get(f"http://127.0.0.1:{server.port}/nowhere") as answer:
+            assert answer.status == 404
+        async with aiohttp.ClientSession() as another, another.get(first) as answer:
+            assert answer.status == 403
+            assert "has been used" in await answer.text()
+
+
+async def test_a_websocket_of_another_page_is_refused_with_the_cookie_too() -> None:
+    # That our own page gets one is seen in the browser, below.
+    async with served() as (server, session, _):
+        base = f"http://127.0.0.1:{server.port}"
+        await (await session.get(server.url)).release()
+        for origin in ("http://127.0.0.1:1", "http://evil.example", f"https://127.0.0.1:{server.port}", ""):
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await session.ws_connect(f"{base}/ws", headers={"Origin": origin})
+
+
+async def test_a_name_that_was_made_to_point_here_is_refused() -> None:
+    async with served() as (server, session, opened):
+        async with session.get(server.url, headers={"Host": f"evil.example:{server.port}"}) as answer:
+            assert answer.status == 403
+        assert opened == []
+
+
+# The command
+
+
+def test_without_textual_serve_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(web.MissingPackageError, match=r"pip install 'routemq-tui\[web\]'"):
+        web.run(argparse_namespace())
+
+
+def argparse_namespace() -> Any:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    web.add_arguments(parser)
+    return parser.parse_args([])
+
+
+@contextmanager
+def project_served(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The starter project under `web`; what it prints goes to a file."""
+    assert run("init", cwd=folder).returncode == 0
+    text = (folder / "routemq.toml").read_text()
+    (folder / "routemq.toml").write_text(text.replace("[broker]", f"[broker]\nport = {free_port()}"))
+    output = folder / "output.txt"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            command("web", "--port", "0", *words),
+            cwd=folder,
+            stdout=file,
+            stderr=file,
+            text=True,
+            env=environment(),
+        )
+    try:
+        yield process, output
+    finally:
+        process.kill()
+        process.wait()
+
+
+def address_in(output: Path) -> str:
+    def last() -> str:
+        found = list(ADDRESS.finditer(output.read_text()))
+        return found[-1][0] if found else ""
+
+    return wait_until(last, timeout=20, what="the address is printed")
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(run("ctl", "snapshot", "--json", cwd=folder).stdout)
+    return answer
+
+
+def screens(process: subprocess.Popen[str]) -> int:
+    below = psutil.Process(process.pid).children(recursive=True)
+    return sum("routemq_tui.tui.attached" in " ".join(each.cmdline()[:5]) for each in below) // 2
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    assert run("init", cwd=tmp_path).returncode == 0
+    with project_at_port() as port:
+        ended = run("web", "--port", str(port), cwd=tmp_path)
+    assert ended.returncode == ExitCode.CONFIGURATION
+    assert f"port {port} of 127.0.0.1: " in ended.stderr
+    assert "--port 0" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@contextmanager
+def project_at_port() -> Iterator[int]:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+@needs_chromium
+async def test_the_screen_in_a_browser(tmp_path: Path) -> None:
+    # given
+    project = tmp_path / "project"
+    project.mkdir()
+    with project_served(project) as (process, output):
+        address = address_in(output)
+        async with browser(tmp_path) as page:
+            # when the address is opened, then the screen is there and the token is gone from the address
+            await page.go(address)
+            await page.wait_for(STARTED)
+            assert "token" not in await page.value("location.href")
+            before = snapshot(project)
+            # when keys are pressed, without a click first, then the engine does what they say
+            await page.wait_for("document.activeElement.className === 'xterm-helper-textarea'")
+            await page.type("+")
+            wanted = before["desired"] + 1
+            wait_until(lambda: snapshot(project)["desired"] == wanted, what="a worker was added")
+            # when the page is loaded anew, then it is the same engine
+            await page.call("Page.reload")
+            await page.wait_for(STARTED)
+            assert snapshot(project)["pid"] == before["pid"] == process.pid
+            assert snapshot(project)["desired"] == wanted
+            await look_at(page, tmp_path)
+            # when it is left with q, then the engine goes on
+            await page.wait_for("document.activeElement.className === 'xterm-helper-textarea'")
+            await page.type("q")
+            await page.wait_for("document.body.classList.contains('-closed')")
+            assert snapshot(project)["state"] == "running"
+            # when the address is used again, then it is refused
+            await page.call("Network.clearBrowserCookies")
+            await page.go(address)
+            await page.wait_for("document.body.textContent.includes('has been used')")
+        wait_until(lambda: screens(process) == 0, what="no screen is left")
+        # when the command is ended, then the engine is drained
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert "draining the workers" in output.read_text()
+    assert "Traceback" not in output.read_text()
+
+
+async def look_at(page: Page, folder: Path) -> None:
+    """Something was drawn: a picture of one colour compresses to almost nothing."""
+    await page.picture(folder / "screen.png")
+    assert (folder / "screen.png").stat().st_size > 30_000
+
+
+@needs_chromium
+async def test_a_page_that_is_open_when_the_command_ends_says_so(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    with project_served(project, "--read-only") as (process, output):
+        async with browser(tmp_path) as page:
+            await page.go(address_in(output))
+            await page.wait_for(STARTED)
+            before = snapshot(project)["desired"]
+            await page.wait_for("document.activeElement.className === 'xterm-helper-textarea'")
+            await page.type("+")
+            process.send_signal(signal.SIGTERM)
+            await page.wait_for("document.body.classList.contains('-closed')")
+        assert process.wait(20) == 0
+    told = output.read_text()
+    assert before == 7
+    assert "Traceback" not in told
