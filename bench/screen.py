@@ -1,10 +1,11 @@
-"""What the screen costs: 64 workers in 40 routes at 4 Hz and a flood of log lines, with a played engine.
+"""What the screen costs, in a pseudo-terminal of its own and headless (Textual's pilot), at 120x36.
 
-Once headless (Textual's pilot) and once in a real terminal (tmux 120x36): CPU of the whole process, the flood
-and the store included; the time from a key to its effect; the time of a frame. Filter and search are in
-`log_search.py`.
+64 workers in 40 routes whose figures all change at 4 Hz, played in the same process: without log lines, and
+with a flood of them. CPU is that of the whole process, in per cent of a core; a key's time is from the key to
+the bytes that show its effect; a frame's, to compose, draw and write it. Then the real program with workers
+that have nothing to do, and what the engine's part of it costs. Filter and search: `log_search.py`.
 
-    .venv/bin/python bench/screen.py [--lines 50000] [--seconds 10] [--keys 60] [--no-tmux]
+    .venv/bin/python bench/screen.py [--lines 50000] [--seconds 10] [--keys 100] [--no-headless]
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import argparse
 import asyncio
 import json
 import platform
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import textual
@@ -25,17 +25,22 @@ from textual import events
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from machine import machine
-from terminal import HEIGHT, WIDTH, Terminal, cpu_seconds
+from machine import machine, percentile
+from own_pty import HEIGHT, WIDTH, OwnPty
+from start import PROGRAM, project
 
 import routemq_tui.tui.app
+from routemq_tui.config.load import load
+from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.engine import Engine
 from routemq_tui.tui.app import RouteMQApp, collect_rarely
 from routemq_tui.tui.screens.main import MainScreen
 from tests.fakes.flood import FloodEngine
 
 SETTLE = 2.0
-TITLE_ROW = 2
-"""The line of the detail's heading, which names the selection."""
+HEADING = r"Detail (route-\S+)"
+BETWEEN = 0.037
+"""Seconds from one key to the next: out of step with the ticks."""
 
 
 class TimedScreen(MainScreen):
@@ -58,52 +63,41 @@ class TimedApp(RouteMQApp):
         return screen
 
 
-def percentile(values: Sequence[float], percent: int) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else 0.0
-
-
 def in_ms(values: Sequence[float]) -> str:
     middle, late, last = (percentile(values, each) * 1000 for each in (50, 95, 100))
-    return f"p50 {middle:.1f}  p95 {late:.1f}  max {last:.1f} ms ({len(values)})"
+    return f"p50 {middle:5.1f}  p95 {late:5.1f}  max {last:5.1f} ms ({len(values)})"
+
+
+def key_of(index: int) -> str:
+    """Down twenty rows and up again."""
+    return "j" if index // 20 % 2 == 0 else "k"
 
 
 # Headless
 
 
-async def headless(lines: int, seconds: float, keys: int) -> list[tuple[str, str]]:
+async def headless(lines: int, seconds: float, keys: int) -> None:
     engine = FloodEngine(lines)
     app = TimedApp(engine)
     collect_rarely()
-    rows = []
     async with app.run_test(size=(WIDTH, HEIGHT)):
         engine.start()
         await asyncio.sleep(SETTLE)
         screen = app.screen_stack[0]
         assert isinstance(screen, TimedScreen)
         screen.frames.clear()
-        share = await _cpu(seconds)
-        latencies = [await _key_to_selection(app, screen, index) for index in range(keys)]
-        rows += [
-            ("headless: CPU of one core", f"{share:.0f} %"),
-            ("headless: key to frame", in_ms(latencies)),
-            ("headless: frame", in_ms(screen.frames)),
-            ("headless: lines taken by the store", f"{engine.store.last_seq:,}"),
-        ]
+        begun, used = time.monotonic(), time.process_time()
+        await asyncio.sleep(seconds)
+        share = 100 * (time.process_time() - used) / (time.monotonic() - begun)
+        frames = list(screen.frames)
+        latencies = [await _key_to_frame(app, screen, index) for index in range(keys)]
         engine.stop()
-    return rows
+    tell("headless", lines, share, latencies, frames)
 
 
-async def _cpu(seconds: float) -> float:
-    begun, used = time.monotonic(), time.process_time()
-    await asyncio.sleep(seconds)
-    return 100 * (time.process_time() - used) / (time.monotonic() - begun)
-
-
-async def _key_to_selection(app: RouteMQApp, screen: TimedScreen, index: int) -> float:
+async def _key_to_frame(app: RouteMQApp, screen: TimedScreen, index: int) -> float:
     """From the key's arrival to the frame that shows its effect."""
-    before = screen.table.selected
-    key = "j" if index // 20 % 2 == 0 else "k"
+    before, key = screen.table.selected, key_of(index)
     begun = time.perf_counter()
     app.post_message(events.Key(key, key))
     while screen.table.selected == before:
@@ -112,17 +106,11 @@ async def _key_to_selection(app: RouteMQApp, screen: TimedScreen, index: int) ->
     while len(screen.frames) == count:
         await asyncio.sleep(0)
     taken = time.perf_counter() - begun
-    await asyncio.sleep(0.037)
+    await asyncio.sleep(BETWEEN)
     return taken
 
 
-def _time(action: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
-
-
-# In a real terminal
+# In a terminal
 
 
 def child(lines: int, report: str) -> None:
@@ -135,80 +123,112 @@ def child(lines: int, report: str) -> None:
     def begin() -> None:
         engine.start()
         screens.extend(each for each in app.screen_stack if isinstance(each, TimedScreen))
-        Path(report + ".ready").touch()
 
     app.call_later(begin)
     collect_rarely()
     app.run()
-    Path(report).write_text(json.dumps({"frames": screens[0].frames, "stored": engine.store.last_seq}))
+    Path(report).write_text(json.dumps(screens[0].frames))
 
 
-def title(screen: list[str]) -> str:
-    return screen[TITLE_ROW] if len(screen) > TITLE_ROW else ""
-
-
-def terminal(lines: int, seconds: float, keys: int) -> list[tuple[str, str]]:
+def terminal(lines: int, seconds: float, keys: int) -> None:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        report = folder / "report.json"
-        pane = Terminal(folder, f"exec {sys.executable} {__file__} --child {report} --lines {lines}")
+        report = Path(name) / "report.json"
+        words = [str(Path(__file__).resolve()), "--child", str(report), "--lines", str(lines)]
+        program = OwnPty(words, Path(name))
         try:
-            _wait(lambda: Path(f"{report}.ready").exists(), "the screen is there")
-            time.sleep(SETTLE)
-            begun, used = time.monotonic(), cpu_seconds(pane.pid)
-            time.sleep(seconds)
-            share = 100 * (cpu_seconds(pane.pid) - used) / (time.monotonic() - begun)
-            looks = [_time(pane.screen) for _ in range(20)]
-            latencies = []
-            for index in range(keys):
-                latencies.append(pane.until_changed(title, "j" if index // 20 % 2 == 0 else "k"))
-                time.sleep(0.037)
-            pane.keys("q")
-            _wait(report.exists, "the program has ended")
-            told = json.loads(report.read_text())
+            program.wait_for("route / worker")
+            program.drain(SETTLE)
+            share = program.share(seconds)
+            latencies = [_key_to_bytes(program, index) for index in range(keys)]
         finally:
-            pane.close()
-    return [
-        ("tmux: CPU of one core", f"{share:.0f} %"),
-        ("tmux: key to the pane", in_ms(latencies)),
-        ("  of which one look at the pane", in_ms(looks)),
-        ("tmux: frame", in_ms(told["frames"])),
-        ("tmux: lines taken by the store", f"{told['stored']:,}"),
-    ]
+            program.stop()
+        tell("terminal", lines, share, latencies, json.loads(report.read_text())[10:])
 
 
-def _wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not within 20 s: {what}")
-        time.sleep(0.05)
+def _key_to_bytes(program: OwnPty, index: int) -> float:
+    """The heading of the detail is drawn when the selection is another, and only then."""
+    begun = time.perf_counter()
+    program.press(key_of(index))
+    program.wait_for(HEADING)
+    taken = time.perf_counter() - begun
+    program.drain(BETWEEN)
+    return taken
+
+
+# The real program
+
+
+def idle(workers: int, seconds: float) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        project(Path(name), 1, workers)
+        program = OwnPty([*PROGRAM[1:], "run"], Path(name))
+        try:
+            program.wait_for("route / worker")
+            program.drain(SETTLE + workers / 16)
+            share = program.share(seconds)
+        finally:
+            program.stop()
+    say(f"the real program, {workers} idle worker{'s' if workers > 1 else ''}", f"{share:.1f} % of a core")
+
+
+def snapshots(workers: int, rounds: int = 200) -> None:
+    """What the engine does twice a second (sample) and up to ten times (snapshot), with real workers."""
+    with tempfile.TemporaryDirectory() as name:
+        project(Path(name), 1, workers)
+        engine = Engine(load(Path(name) / "routemq.toml"))
+        engine.start()
+        try:
+            deadline = time.monotonic() + 30
+            while engine.snapshot().running < workers:
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"not all of {workers} workers run within 30 s")
+                time.sleep(0.05)
+            taken = []
+            for _ in range(rounds):
+                begun = time.thread_time()
+                engine._observe(time.monotonic())
+                taken.append(time.thread_time() - begun)
+        finally:
+            engine.send(Stop())
+            engine.wait(30)
+    say(f"a snapshot of {workers} workers", f"{percentile(taken, 50) * 1e6:.0f} us of CPU")
+
+
+# What is told
+
+
+def tell(where: str, lines: int, share: float, latencies: Sequence[float], frames: Sequence[float]) -> None:
+    what = f"{where}, {lines:,} lines/s" if lines else f"{where}, no lines"
+    say(f"{what}: CPU", f"{share:.1f} % of a core")
+    say(f"{what}: key", in_ms(latencies))
+    say(f"{what}: frame", in_ms(frames))
+
+
+def say(label: str, value: str) -> None:
+    print(f"{label:<40}  {value}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--lines", type=int, default=50_000, help="log lines a second")
+    parser.add_argument("--lines", type=int, default=50_000, help="log lines a second of the flood")
     parser.add_argument("--seconds", type=float, default=10.0, help="for which the CPU is measured")
-    parser.add_argument("--keys", type=int, default=60)
-    parser.add_argument("--no-tmux", action="store_true")
+    parser.add_argument("--keys", type=int, default=100)
+    parser.add_argument("--no-headless", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         child(given.lines, given.child)
         return
-    rows = [
-        ("machine", machine()),
-        ("versions", f"Python {platform.python_version()}, Textual {textual.__version__}"),
-        ("load", f"64 workers, 40 routes, 4 Hz, {given.lines:,} lines/s, {WIDTH}x{HEIGHT}"),
-    ]
-    rows += asyncio.run(headless(given.lines, given.seconds, given.keys))
-    if not given.no_tmux and shutil.which("tmux"):
-        rows += terminal(given.lines, given.seconds, given.keys)
-    width = max(len(label) for label, _ in rows)
-    for label, value in rows:
-        print(f"{label:<{width}}  {value}")
+    print(f"{machine()}; Python {platform.python_version()}, Textual {textual.__version__}", flush=True)
+    for lines in (0, given.lines):
+        terminal(lines, given.seconds, given.keys)
+        if not given.no_headless:
+            asyncio.run(headless(lines, given.seconds, given.keys))
+    for workers in (2, 64):
+        idle(workers, given.seconds)
+    snapshots(64)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,12 @@ by the program itself: the worker is connected and its SUBSCRIBE was answered.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
 import platform
-import pty
-import select
-import signal
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 from collections.abc import Callable
@@ -31,14 +24,10 @@ from pathlib import Path
 
 from instance import free_port
 from machine import machine
+from own_pty import LIMIT, WARM, OwnPty
 
 PROGRAM = [sys.executable, "-m", "routemq_tui"]
 HANDLERS = "def handle(payload: dict, device: str):\n    pass\n"
-FRAME = b"route / worker"
-"""Stands in the heading of the table."""
-LIMIT = 30.0
-WARM = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-"""With it every worker would compile the handlers anew, and the program itself, after a change."""
 
 
 def project(folder: Path, routes: int, workers: int) -> None:
@@ -54,34 +43,12 @@ def project(folder: Path, routes: int, workers: int) -> None:
 
 def first_frame(folder: Path) -> float:
     """Seconds from the command to the table's heading in what a terminal of 120x36 was sent."""
-    begun = time.perf_counter()
-    pid, terminal = pty.fork()
-    if not pid:
-        os.chdir(folder)
-        terminal_of_ours = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        os.execve(sys.executable, [*PROGRAM, "run"], {**WARM, **terminal_of_ours})
+    program = OwnPty([*PROGRAM[1:], "run"], folder)
     try:
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
-        shown = b""
-        while FRAME not in shown:
-            ready, _, _ = select.select([terminal], [], [], LIMIT)
-            if not ready:
-                raise SystemExit(f"no frame within {LIMIT:.0f} s: {shown[-500:]!r}")
-            shown += os.read(terminal, 65536)
-        return time.perf_counter() - begun
+        program.wait_for("route / worker")
+        return time.perf_counter() - program.begun
     finally:
-        os.write(terminal, b"q")
-        end = time.monotonic() + 10
-        while time.monotonic() < end and not os.waitpid(pid, os.WNOHANG)[0]:
-            if select.select([terminal], [], [], 0.05)[0]:
-                try:
-                    os.read(terminal, 65536)
-                except OSError:
-                    continue
-        else:
-            if time.monotonic() >= end:
-                os.kill(pid, signal.SIGKILL)
-        os.close(terminal)
+        program.stop()
 
 
 def all_running(folder: Path, workers: int) -> tuple[float, ...]:

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from routemq_tui.commands import options
 from routemq_tui.config.model import Config
-from routemq_tui.engine import fork_server
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.imports import importing
 from routemq_tui.units import parse_duration
@@ -80,6 +79,8 @@ def prepared_config(arguments: argparse.Namespace) -> Config:
     """The configuration to run with, its warnings told; raises ConfigError with all that is wrong."""
     if not arguments.config.exists():
         raise MissingConfigError(arguments.config)
+    from routemq_tui.engine import fork_server  # here, so that --help loads nothing heavy
+
     fork_server.begin()
     config = options.load_from(arguments)
     # Imported here, and the engine only after: a mistake in the configuration is told at once.

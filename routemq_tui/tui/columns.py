@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from routemq_tui.tui.fitting import clip, place
@@ -173,12 +174,7 @@ class Layout:
     @classmethod
     def of(cls, width: int, hidden: Collection[str] = ()) -> Layout:
         """All columns but the hidden ones; drop some until the name has its minimum, which gets the rest."""
-        gap = 2 if width >= 100 else 1
-        kept = [column for column in COLUMNS if column.id not in hidden or column.id in ALWAYS]
-        while len(kept) > 2 and _name_width(kept, gap, width) < NAME_MINIMUM:
-            kept.remove(max(kept, key=lambda column: column.priority))
-        name = max(1, _name_width(kept, gap, width))
-        return cls(tuple((column, column.width or name) for column in kept), gap, width)
+        return _layout(width, frozenset(hidden))
 
     def heading(self, sorted_by: str = "", arrow: str = "", wanted: str = "") -> list[Fragment]:
         """The names of the columns; that of the one sorted by has an arrow, the first tells a filter."""
@@ -222,6 +218,16 @@ class Layout:
             fragments.append(Fragment(place(cell.text, width, column.align), cell.tone))
             used += width
         return fragments
+
+
+@lru_cache(maxsize=64)
+def _layout(width: int, hidden: frozenset[str]) -> Layout:
+    gap = 2 if width >= 100 else 1
+    kept = [column for column in COLUMNS if column.id not in hidden or column.id in ALWAYS]
+    while len(kept) > 2 and _name_width(kept, gap, width) < NAME_MINIMUM:
+        kept.remove(max(kept, key=lambda column: column.priority))
+    name = max(1, _name_width(kept, gap, width))
+    return Layout(tuple((column, column.width or name) for column in kept), gap, width)
 
 
 def _name_width(columns: list[Column], gap: int, width: int) -> int:

@@ -38,3 +38,9 @@ def prompt(spec: Any, memory: Any, control: Any, logs: Any, stdout: Any, stderr:
     """A line that is begun and never ended."""
     os.write(stdout.fileno(), b"password: ")
     time.sleep(60)
+
+
+def silent(spec: Any, memory: Any, control: Any, logs: Any, stdout: Any, stderr: Any) -> None:
+    """It lives, and its control pipe is closed."""
+    control.close()
+    time.sleep(60)

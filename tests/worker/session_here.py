@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from routemq_tui.worker.guardian import Guardian
 from routemq_tui.worker.session import WorkerSession
 from routemq_tui.worker.socket_wrapper import MqttSocket
 from routemq_tui.worker.spec import BrokerAddress, WorkerSpec
+from tests.worker.peer import Peer
 
 
 class Here:
@@ -36,7 +38,7 @@ class Here:
 
 
 def run_session(
-    port: int,
+    peer: Peer,
     handler: Callable[..., Any],
     script: Callable[[], None],
     folder: Path,
@@ -46,11 +48,13 @@ def run_session(
 ) -> None:
     """Run a session on the main thread for as long as `script` runs on another; both may fail.
 
-    The script plays the broker, and has closed every connection when it ends. Nobody pings: the guardian's
-    thread is not started.
+    The script plays the broker with the peer, which is closed at its end. Nobody pings: the guardian's thread
+    is not started.
     """
     template = Template.parse("t/{rest:path}")
-    address = BrokerAddress("127.0.0.1", port, protocol="5" if v5 else "3.1.1", tls=changes.pop("tls", False))
+    address = BrokerAddress(
+        "127.0.0.1", peer.port, protocol="5" if v5 else "3.1.1", tls=changes.pop("tls", False)
+    )
     settings = {"qos": 2, "prefetch": 1000, "on_error": "drop", "state_folder": str(folder), **changes}
     spec = WorkerSpec("r", 1, "here", "t/{rest:path}", "t/#", handler="", root="", broker=address, **settings)
     words = memoryview(bytearray(cells.WORDS * 8)).cast("Q")
@@ -67,15 +71,21 @@ def run_session(
             await asyncio.wait((running, playing), return_when=asyncio.FIRST_COMPLETED)
             assert not running.done(), f"the session ended: {running.result()}"
             playing.result()
-            while session._connection._socket is not None:  # the end of the connection is still to be seen
-                await asyncio.sleep(0.001)
         finally:
+            session._connection.stay_away()
+            peer.close()
+            await _until_unconnected(session)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
-            if session._connection._socket is not None:
-                session._connection._socket.close()
-                session._connection._socket = None
 
     with ours, theirs:
         asyncio.run(main())
+
+
+async def _until_unconnected(session: WorkerSession) -> None:
+    """Its end of the connection is closed, and none is being made."""
+    while session._connection._socket is not None or any(
+        thread.name == "routemq-connect" for thread in threading.enumerate()
+    ):
+        await asyncio.sleep(0.001)

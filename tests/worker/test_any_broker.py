@@ -153,6 +153,6 @@ def test_nothing_is_lost_and_quality_2_is_handled_once(
             sent.append(broker.sent)
 
         handler = handle if concurrency == 1 and pause is None else handle_async
-        run_session(peer.port, handler, script, tmp_path, v5, concurrency=concurrency)
+        run_session(peer, handler, script, tmp_path, v5, concurrency=concurrency)
     assert set(handled) == set(sent[0])
     assert not [each for each, count in handled.items() if each[0] == 2 and count > 1]

@@ -59,7 +59,7 @@ def test_acknowledgements_that_the_kernel_does_not_take_come_whole_and_in_order(
             assert before > 0
             link.close()
 
-        run_session(peer.port, handle, script, tmp_path, v5, here)
+        run_session(peer, handle, script, tmp_path, v5, here)
     # then each answer is whole, and each kind in its order
     assert handled == list(range(1, count + 1))
     assert ids(got, 0x40) == list(range(2, count + 1, 2))
@@ -88,7 +88,7 @@ def test_what_is_wrong_is_said_behind_the_acknowledgements_that_wait(tmp_path: P
             got.extend(link.rest())
             link.close()
 
-        run_session(peer.port, lambda message: handled.append(message.payload), script, tmp_path, True, here)
+        run_session(peer, lambda message: handled.append(message.payload), script, tmp_path, True, here)
     # then it has every acknowledgement, and the reason
     assert ids(got[:-1], 0x40) == list(range(1, 10_001))
     assert got[-1] == b"\xe0\x02\x81\x00"

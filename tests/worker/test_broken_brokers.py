@@ -48,7 +48,7 @@ def test_mqtt_5_is_told_why_and_then_let_go(
             after.append(link.rest())
             link.close()
 
-        run_session(peer.port, handler.handle, script, tmp_path, v5=True)
+        run_session(peer, handler.handle, script, tmp_path, v5=True)
     # then DISCONNECT with the reason is the last packet, and nothing behind the fault was handled
     assert after == [[bytes((0xE0, 2, reason, 0))]]
     assert handler.payloads == []
@@ -68,7 +68,7 @@ def test_3_1_1_is_let_go_without_a_word(name: str, tmp_path: Path, caplog: pytes
             after.append(link.rest())
             link.close()
 
-        run_session(peer.port, handler.handle, script, tmp_path, v5=False)
+        run_session(peer, handler.handle, script, tmp_path, v5=False)
     assert after == [[]]
     assert handler.payloads == []
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -85,7 +85,7 @@ def test_a_message_before_connack_is_refused(tmp_path: Path) -> None:
             assert link.rest() == [b"\xe0\x02\x82\x00"]
             link.close()
 
-        run_session(peer.port, handler.handle, script, tmp_path, v5=True)
+        run_session(peer, handler.handle, script, tmp_path, v5=True)
     assert handler.payloads == []
 
 
@@ -111,7 +111,7 @@ def test_a_connection_that_ends_within_a_packet_leaves_nothing_of_it(
             assert link.packet() == ack(0x40, 2)
             link.close()
 
-        run_session(peer.port, handler.handle, script, tmp_path, v5)
+        run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"first", b"x" * 9000]
 
 
@@ -129,7 +129,7 @@ def test_what_came_before_a_fault_is_handled_once_when_the_broker_sends_it_again
             assert link.packet() == ack(0x40, 5)
             link.close()
 
-        run_session(peer.port, handler.handle, script, tmp_path, v5=True)
+        run_session(peer, handler.handle, script, tmp_path, v5=True)
     assert handler.payloads == [b"good"]
 
 
@@ -144,7 +144,7 @@ def test_a_worker_allows_no_topic_aliases_and_a_window_of_its_prefetch(tmp_path:
             link.subscribed()
             link.close()
 
-        run_session(peer.port, Handler().handle, script, tmp_path, v5=True, prefetch=258)
+        run_session(peer, Handler().handle, script, tmp_path, v5=True, prefetch=258)
     # flags, keepalive, then the properties: session expiry and receive maximum, and no others
     [connect] = connects
     assert connect[connect.index(b"MQTT\x05") + 8 :].startswith(b"\x08\x11\x00\x01\x51\x80\x21\x01\x02")
@@ -171,7 +171,7 @@ def test_an_answer_that_paho_cannot_take_costs_the_connection_only(
             assert link.until(ack(0x40, 5))
             link.close()
 
-        run_session(peer.port, handler.handle, script, tmp_path, v5=True, fast_path=False)
+        run_session(peer, handler.handle, script, tmp_path, v5=True, fast_path=False)
     assert handler.payloads == [b"good"]
     # and the log has the traceback
     [record] = [each for each in caplog.records if each.levelno >= logging.ERROR]
@@ -189,4 +189,4 @@ def test_a_disconnect_of_the_broker_is_no_fault(properties: bytes, tmp_path: Pat
             assert link.rest() == []
             link.close()
 
-        run_session(peer.port, Handler().handle, script, tmp_path, v5=True)
+        run_session(peer, Handler().handle, script, tmp_path, v5=True)

@@ -79,7 +79,7 @@ def test_it_is_confirmed_after_its_handler_and_completed_after_its_release(
         assert link.packet() == ack(PUBREC, 7)
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7", b"another", b"lost before"]
 
 
@@ -104,7 +104,7 @@ def test_one_that_comes_again_while_it_is_in_hand_is_not_handled_again(
         assert [link.packet() for _ in range(3)] == [ack(kind, number) for number in (7, 8, 9)]
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7", b"8", b"9"]
 
 
@@ -133,7 +133,7 @@ def test_one_that_was_confirmed_is_confirmed_again_and_not_handled(
         assert [link.packet(), link.packet()] == [ack(PUBCOMP, 7), ack(PUBCOMP, 8)]
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7", b"8", b"new"]
 
 
@@ -151,7 +151,7 @@ def test_one_that_comes_again_just_before_its_release_is_not_handled_again(
         assert {link.packet(), link.packet()} == {ack(PUBREC, 7), ack(PUBCOMP, 7)}
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7"]
 
 
@@ -167,7 +167,7 @@ def test_releases_may_come_in_any_order_and_of_ids_never_seen(peer: Peer, v5: bo
         assert [link.packet() for _ in range(4)] == [ack(PUBCOMP, number) for number in order]
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"1", b"2", b"3"]
 
 
@@ -185,7 +185,7 @@ def test_a_lost_session_forgets_what_was_confirmed(peer: Peer, v5: bool, tmp_pat
         assert link.packet() == ack(PUBREC, 7)
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7", b"new"]
 
 
@@ -213,7 +213,7 @@ def test_what_ended_while_the_connection_was_away_is_known_beside_a_new_message(
         assert [link.packet(), link.packet()] == [ack(kind, 7), ack(kind, 9)]
         link.close()
 
-    run_session(peer.port, handler.handle, script, tmp_path, v5)
+    run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7", b"9"]
 
 

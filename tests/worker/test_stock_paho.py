@@ -151,7 +151,7 @@ class Ours:
             link.close()
 
         handler = self.handle_async if changes.pop("is_async", False) else self.handle
-        run_session(self._peer.port, handler, script, folder, self._v5, **changes)
+        run_session(self._peer, handler, script, folder, self._v5, **changes)
         return found
 
 

@@ -69,7 +69,7 @@ def test_flags_and_subscription_identifiers_are_reachable_too(fast_path: bool, t
             assert link.packet() == ack(0x40, 3)
             link.close()
 
-        run_session(peer.port, seen.append, script, tmp_path, v5=True, fast_path=fast_path)
+        run_session(peer, seen.append, script, tmp_path, v5=True, fast_path=fast_path)
     [message] = seen
     assert (message.retain, message.duplicate, message.qos) == (True, True, 1)
     assert dict(message.properties) == {"subscription_identifier": (7, 389)}
@@ -110,7 +110,7 @@ def test_quality_2_is_handled_at_its_release_and_completed_after_it(v5: bool, tm
             link.close()
 
         run_session(
-            peer.port,
+            peer,
             lambda message: handled.append(message.payload),
             script,
             tmp_path,

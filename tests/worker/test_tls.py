@@ -68,7 +68,7 @@ def test_messages_in_records_cut_anywhere_are_handled_in_order(
         def handle(message: Message) -> None:
             handled.append(message.payload)
 
-        run_session(peer.port, handle, script, tmp_path, v5, tls=True, fast_path=fast_path)
+        run_session(peer, handle, script, tmp_path, v5, tls=True, fast_path=fast_path)
     assert handled == payloads
 
 
@@ -87,7 +87,7 @@ def test_quality_2_is_the_same_over_tls(trusted: ssl.SSLContext, tmp_path: Path)
         def handle(message: Message) -> None:
             handled.append(message.payload)
 
-        run_session(peer.port, handle, script, tmp_path, v5=True, tls=True)
+        run_session(peer, handle, script, tmp_path, v5=True, tls=True)
     assert handled == [b"7", b"8"]
 
 

@@ -27,6 +27,8 @@ LABEL = 12
 VALUE = 8
 """Width of the value at the right of a sparkline."""
 MARKS_SHOWN = 3
+BREAKS = "/.:-_"
+"""A topic, a handler or an id may be broken after one of these."""
 DOWN = (WorkerState.FAILED, WorkerState.BACKOFF)
 TWO_COLUMNS = 100
 TALL = 26
@@ -286,14 +288,14 @@ def _fact(label: str, value: str, tone: Tone, width: int) -> list[Line]:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """The text broken at spaces; a word that is too long after a slash, or anywhere; one cell of margin."""
+    """The text broken at spaces; too long a word after one of BREAKS, or anywhere; a cell of margin."""
     room = max(4, width - 2)
     lines = [""]
     for word in text.split(" "):
         while len(word) > room:
             if lines[-1]:
                 lines.append("")
-            end = word.rfind("/", 1, room) + 1 or room
+            end = max(word.rfind(mark, 1, room) for mark in BREAKS) + 1 or room
             lines[-1], word = word[:end], word[end:]
             lines.append("")
         if lines[-1] and len(lines[-1]) + 1 + len(word) > room:

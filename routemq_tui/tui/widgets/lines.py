@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -115,6 +115,11 @@ def beside(left: Sequence[Line], right: Sequence[Line], half: int, width: int) -
     return clipped([*begin, gap, *(fragment for line in right for fragment in line)], width)
 
 
+def changed_lines(before: Sequence[Line], now: Sequence[Line]) -> list[int]:
+    """The numbers of the lines that differ; both have as many."""
+    return [y for y, (old, new) in enumerate(zip(before, now, strict=True)) if old != new]
+
+
 class Lines(Widget):
     """A few lines that are drawn for the width there is; redrawn only when they differ."""
 
@@ -140,10 +145,12 @@ class Lines(Widget):
         self._fill()
 
     def _fill(self) -> None:
-        new = list(self._draw(self.size.width))
-        if new != self._lines:
-            self._lines = new
+        before, self._lines = self._lines, list(self._draw(self.size.width))
+        if len(before) != len(self._lines):
             self.refresh()
+            return
+        for y in changed_lines(before, self._lines):
+            self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
         line = self._lines[y] if y < len(self._lines) else ()
@@ -199,12 +206,13 @@ class ScrolledLines(LineView, inherit_bindings=False):
         self._fill()
 
     def _fill(self) -> None:
-        new = list(self._draw(visible_width(self)))
-        if new != self._lines:
-            if len(new) != len(self._lines):
-                self.virtual_size = self.virtual_size.with_height(len(new))
-            self._lines = new
+        before, self._lines = self._lines, list(self._draw(visible_width(self)))
+        if len(before) != len(self._lines):
+            self.virtual_size = self.virtual_size.with_height(len(self._lines))
             self.refresh()
+            return
+        for y in changed_lines(before, self._lines):
+            self.refresh_line(y)
 
     def move(self, motion: str) -> None:
         page = max(1, self.size.height - 1)

@@ -93,6 +93,8 @@ class RouteTable(LineView, inherit_bindings=False):
         self.hidden: frozenset[str] = frozenset()
         """Columns that were left out by choice."""
         self._snapshot: Snapshot | None = None
+        self._drawn: dict[int, tuple[Line, int, str]] = {}
+        """By line of the pane: what it was drawn from last."""
         self._cursor = 0
         self._hover = -1
         self._touched = False
@@ -208,8 +210,16 @@ class RouteTable(LineView, inherit_bindings=False):
             self.virtual_size = Size(self.size.width, height)
         if moved != self._cursor:
             self._keep_in_sight()
-        self.refresh()
+        self._refresh_changed()
         self.changed()
+
+    def _refresh_changed(self) -> None:
+        """Draw the lines anew that would look different now: on a quiet screen none of them does."""
+        if not self.is_on_screen:
+            return
+        for y in range(self.size.height):
+            if self._drawn.get(y) != self._picture(y):
+                self.refresh_line(y + self.scroll_offset.y)
 
     def _keep_in_sight(self) -> None:
         if self.size.height:
@@ -223,18 +233,26 @@ class RouteTable(LineView, inherit_bindings=False):
     def on_resize(self) -> None:
         self._keep_in_sight()
 
+    def on_show(self) -> None:
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
+        picture = self._drawn[y] = self._picture(y)
+        return paint(self.inks, *picture)
+
+    def _picture(self, y: int) -> tuple[Line, int, str]:
+        """What a line shows: fragments, width and ground."""
         width = visible_width(self)
         index = self._index_at(y)
         if not self.rows:
             empty = EMPTY[index] if self._snapshot is not None and index < len(EMPTY) else ()
-            return paint(self.inks, empty, width)
+            return empty, width, ""
         if index >= len(self.rows):
-            return paint(self.inks, (), width)
+            return (), width, ""
         cells = Layout.of(width, self.hidden).cells(self.rows[index])
         if index != y + self.scroll_offset.y:
             cells[0] = Fragment("▴" if y == 0 else "▾", Tone.ACCENT)
-        return paint(self.inks, cells, width, self._ground(index))
+        return cells, width, self._ground(index)
 
     def _index_at(self, y: int) -> int:
         """The row of a line: the selected one, when it was scrolled away, stays at the edge it left by."""
