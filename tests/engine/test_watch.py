@@ -32,6 +32,7 @@ def slot_of(target: Target) -> Iterator[Any]:
     try:
         yield slot
     finally:
+        process = slot.process  # a test may have put another one in its place
         process.kill()
         wait_until(process.has_ended)
         process.close()
