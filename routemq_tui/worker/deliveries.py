@@ -74,11 +74,11 @@ class Deliveries:
         yield from self._held
         yield from (each for each in self.waiting if not each.private)
 
-    def held_ids(self) -> set[int]:
-        """Packet ids of this connection that are not acknowledged yet."""
+    def unacknowledged(self) -> dict[int, Delivery]:
+        """Those of this connection that are not acknowledged yet, by packet id."""
         self.spill()
         both = (*self._window, *self.waiting)
-        return {each.packet_id for each in both if each.qos and each.link == self.link}
+        return {each.packet_id: each for each in both if each.qos and each.link == self.link}
 
     # -- the hot path ------------------------------------------------------------------------------------
 

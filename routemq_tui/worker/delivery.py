@@ -80,6 +80,12 @@ class Delivery:
     def same_as(self, other: Delivery) -> bool:
         return self.topic.raw == other.topic.raw and self.payload == other.payload
 
+    def is_sent_again(self, topic: Topic, payload: bytes, qos: int) -> bool:
+        """Whether a packet with DUP and the packet id of this one is this one: never by its id alone, or a
+        broker that gives an id away too early would have a message thrown away."""
+        same = self.topic.raw == topic.raw and self.payload == payload
+        return self.qos == qos and (same or self.again)
+
     def without_payload(self) -> Delivery:
         """What can be kept for a while."""
         slim = Delivery(self.topic, b"", self.qos, self.packet_id, self.link, duplicate=self.duplicate)

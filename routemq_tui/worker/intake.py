@@ -104,20 +104,23 @@ class Intake:
         self._hold_back()
 
     def _take_one_by_one(self, packets: list[Packet]) -> None:
-        held: set[int] | None = None
+        held: dict[int, Delivery] | None = None
         for first, topic, payload, packet_id, properties in packets:
+            qos = first >> 1 & 3
             if first & 8:
                 if held is None:
-                    held = self._deliveries.held_ids()
-                if packet_id in held:  # some brokers get impatient: the acknowledgement to come is for it too
+                    held = self._deliveries.unacknowledged()
+                before = held.get(packet_id)
+                if before is not None and before.is_sent_again(topic, payload, qos):
+                    # Some brokers get impatient: the acknowledgement to come is for it too.
                     self._words[cells.DUPLICATES] += 1
                     continue
                 if first & 4 and self._qos2.seen(packet_id):
                     self._confirm_again(topic, packet_id)
                     continue
-            self.take(topic, payload, first >> 1 & 3, packet_id, bool(first & 1), bool(first & 8), properties)
+            taken = self.take(topic, payload, qos, packet_id, bool(first & 1), bool(first & 8), properties)
             if held is not None and packet_id:
-                held.add(packet_id)
+                held[packet_id] = taken
 
     def _confirm_again(self, topic: Topic, packet_id: int) -> None:
         """Handled and confirmed before, but the broker did not hear of it (MQTT 5 section 4.4)."""
@@ -134,7 +137,7 @@ class Intake:
         retain: bool = False,
         duplicate: bool = False,
         properties: Mapping[str, Any] = NO_PROPERTIES,
-    ) -> None:
+    ) -> Delivery:
         delivery = Delivery(
             topic,
             payload,
@@ -150,9 +153,9 @@ class Intake:
             self._deliveries.add(delivery)
             if self.sentinel is not None:
                 self.sentinel(payload)
-            return
+            return delivery
         if self.closed:
-            return  # the session stays, and what is not acknowledged comes again
+            return delivery  # the session stays, and what is not acknowledged comes again
         words = self._words
         words[cells.BYTES] += len(payload)
         if duplicate:
@@ -164,6 +167,7 @@ class Intake:
             self._watched.came(delivery)
         self.arrived()
         self._hold_back()
+        return delivery
 
     def _hold_back(self) -> None:
         """Stop reading when enough waits, unless an answer is to come behind it."""

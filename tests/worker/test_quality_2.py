@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,32 @@ def test_one_that_comes_again_while_it_is_in_hand_is_not_handled_again(
 
     run_session(peer, handler.handle, script, tmp_path, v5)
     assert handler.payloads == [b"7", b"8", b"9"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"qos": 1}, {"payload": b"another"}], ids=["another QoS", "another payload"]
+)
+def test_another_message_with_an_id_in_use_is_never_thrown_away(
+    other: dict[str, Any], peer: Peer, v5: bool, tmp_path: Path
+) -> None:
+    # given a message in its handler, and a broker that gives its id away too early
+    handler = Gated(is_open=False)
+    wanted = [b"7", other.get("payload", b"7")]
+
+    def script() -> None:
+        link = peer.greet(v5)
+        link.send(message(7, v5))
+        wait_until(lambda: handler.payloads, what="the handler runs")
+        # when another one comes with it, said to be sent again
+        link.send(message(7, v5, dup=True, **other))
+        handler.gate.set()
+        # then both are handled and acknowledged
+        kinds = [PUBREC, PUBACK if other.get("qos") == 1 else PUBREC]
+        assert [link.packet() for _ in kinds] == [ack(kind, 7) for kind in kinds]
+        link.close()
+
+    run_session(peer, handler.handle, script, tmp_path, v5)
+    assert handler.payloads == wanted
 
 
 def test_one_that_was_confirmed_is_confirmed_again_and_not_handled(
