@@ -173,4 +173,4 @@ def _p95_words(change: float) -> str:
     if thousandths:
         return f"p95 {thousandths:+d} ms"
     millionths = round(change * 1e6)
-    return f"p95 {millionths:+d} µs" if abs(millionths) >= 10 else "p95 ±0 ms"
+    return f"p95 {millionths:+d} us" if abs(millionths) >= 10 else "p95 ±0 ms"

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routemq_tui.engine.port import EnginePort
+
+
+@dataclass(slots=True)
+class Seen:
+    """What somebody has looked at already."""
+
+    errors_until: float = 0.0
+    """Unix time; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +24,4 @@ class Surroundings:
     select: Callable[[str], None]
     """Select a worker or route by its name."""
     read_only: bool = False
+    seen: Seen = field(default_factory=Seen)

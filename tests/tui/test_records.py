@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from routemq_tui.engine.commands import Publish, PurgeLetters, ReplayLetters, SetTap
@@ -16,15 +14,6 @@ from routemq_tui.tui.screens.messages import MessagesScreen
 from tests.fakes.messages import failed, letter_line, letters, message, told, with_errors
 from tests.fakes.snapshots import busy
 from tests.tui.conftest import Seat, Sit
-
-pytestmark = pytest.mark.usefixtures("nothing_looked_at")
-
-
-@pytest.fixture
-def nothing_looked_at() -> Iterator[None]:
-    ErrorsScreen.looked = 0.0
-    yield
-    ErrorsScreen.looked = 0.0
 
 
 def full(seat: Seat) -> Seat:
@@ -191,3 +180,31 @@ async def test_hostile_texts_are_harmless(sit: Sit) -> None:
             text = seat.text()
             assert not any(each in text for each in "\x1b\x07\x9b\u202e")
             await seat.press("escape")
+
+
+async def test_an_opened_message_stays_while_newer_ones_come(sit: Sit) -> None:
+    async with sit(shown(), size=(120, 36)) as seat:
+        full(seat)
+        await seat.select("temperature")
+        await seat.press("4", "enter")
+        screen = seat.app.screen
+        assert isinstance(screen, MessagesScreen)
+        opened = screen.records.record
+        seat.engine.messages.add(message(1, topic="sensors/new/temperature"))
+        screen.refresh_records()
+        await seat.pilot.pause()
+        assert screen.records.record == opened
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_heading_stands_over_its_column_and_every_row_has_room_for_its_text(
+    sit: Sit, width: int
+) -> None:
+    async with sit(shown(), size=(width, 36)) as seat:
+        full(seat)
+        await seat.select("temperature")
+        await seat.press("4")
+        heading, row = seat.text().splitlines()[1:3]
+        at = heading.index("topic")
+        assert row[at:].startswith("sensors/")
+        assert row[heading.index("payload") :].startswith('{"device"')

@@ -13,7 +13,6 @@ from routemq_tui.engine.snapshot import Snapshot
 from routemq_tui.tui.app import RouteMQApp
 from routemq_tui.tui.layout_memory import LayoutMemory
 from routemq_tui.tui.rows import RowKey
-from routemq_tui.tui.screens.errors import ErrorsScreen
 from routemq_tui.tui.theme import ANSI, CONTRAST, DARK, LIGHT
 from tests.fakes import lines
 from tests.fakes.engine import FakeEngine
@@ -65,7 +64,6 @@ def test_main(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
 @pytest.mark.parametrize("key", ["e", "4", "d"])
 @pytest.mark.parametrize("size", ALL_SIZES)
 def test_records(snap_compare: Compare, size: tuple[int, int], key: str) -> None:
-    ErrorsScreen.looked = 0.0
     assert snap_compare(told_screen(), terminal_size=size, run_before=keys(key))
 
 

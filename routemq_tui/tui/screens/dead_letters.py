@@ -7,14 +7,29 @@ from datetime import datetime
 
 from routemq_tui.engine.commands import PurgeLetters, ReplayLetters
 from routemq_tui.engine.letters import Letter, LetterLine
-from routemq_tui.tui.fitting import place
 from routemq_tui.tui.payload_text import payload_lines, plain, property_lines, traceback_lines
+from routemq_tui.tui.record_columns import RecordColumn
 from routemq_tui.tui.screens.records import RecordsScreen
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line
 
 READ = 1000
 STATES = {"stored": Tone.WARN, "replaying": Tone.ACCENT, "replayed": Tone.OK, "purged": Tone.MUTED}
+
+
+COLUMNS: tuple[RecordColumn[LetterLine], ...] = (
+    RecordColumn("id", 6, lambda record: Fragment(str(record.id), Tone.STRONG), narrow=4, align="right"),
+    RecordColumn(
+        "time",
+        15,
+        lambda record: Fragment(f"{datetime.fromtimestamp(record.time):%d.%m. %H:%M:%S}", Tone.MUTED),
+    ),
+    RecordColumn("state", 9, lambda record: Fragment(record.state, STATES.get(record.state, Tone.TEXT))),
+    RecordColumn("cause", 7, lambda record: Fragment(record.cause), narrow=0),
+    RecordColumn("worker", 16, lambda record: Fragment(record.worker, Tone.ACCENT), narrow=0),
+    RecordColumn("topic", 32, lambda record: Fragment(plain(record.topic)), narrow=18),
+    RecordColumn("error", 0, lambda record: Fragment(plain(record.error), Tone.BAD)),
+)
 
 
 class DeadLettersScreen(RecordsScreen[LetterLine]):
@@ -27,6 +42,9 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
 
     def load(self) -> Sequence[LetterLine]:
         return self.around.engine.letters.read(limit=READ)
+
+    def columns(self) -> Sequence[RecordColumn[LetterLine]]:
+        return COLUMNS
 
     def key(self, record: LetterLine) -> Hashable:
         return record.id
@@ -43,21 +61,6 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
         more = f" the newest {READ:,} are shown" if count > READ else ""
         return [Fragment(f" {count:,} in the store{more}", Tone.WARN if count else Tone.MUTED)]
 
-    def heading(self, width: int) -> Line:
-        text = f" {'id':>6}  {'time':<14} {'state':<10} {'cause':<8} {'worker':<16} {'topic':<32} error"
-        return [Fragment(text, Tone.MUTED)]
-
-    def line(self, record: LetterLine, width: int) -> Line:
-        return [
-            Fragment(f" {record.id:>6}  ", Tone.STRONG),
-            Fragment(f"{datetime.fromtimestamp(record.time):%d.%m. %H:%M:%S} ", Tone.MUTED),
-            Fragment(place(record.state, 11, "left"), STATES.get(record.state, Tone.TEXT)),
-            Fragment(place(record.cause, 9, "left")),
-            Fragment(place(record.worker, 17, "left"), Tone.ACCENT),
-            Fragment(place(plain(record.topic), 33, "left")),
-            Fragment(plain(record.error), Tone.BAD),
-        ]
-
     def detail(self, record: LetterLine, width: int) -> list[Line]:
         lines: list[Line] = [
             [
@@ -68,7 +71,7 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
             [
                 Fragment(" worker   ", Tone.MUTED),
                 Fragment(record.worker, Tone.ACCENT),
-                Fragment(f"  given up after {record.attempts} attempts: {record.cause}", Tone.MUTED),
+                Fragment(f"  given up after {attempts_of(record)}: {record.cause}", Tone.MUTED),
             ],
             [Fragment(" error    ", Tone.MUTED), Fragment(plain(record.error), Tone.BAD)],
         ]
@@ -109,6 +112,10 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
     def action_worker(self) -> None:
         if (record := self.records.record) is not None:
             self.go_to_worker(record.worker)
+
+
+def attempts_of(record: LetterLine) -> str:
+    return "one attempt" if record.attempts == 1 else f"{record.attempts} attempts"
 
 
 def _rest(letter: Letter, screen: DeadLettersScreen) -> list[Line]:

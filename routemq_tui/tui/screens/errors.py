@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from routemq_tui.engine.snapshot import ErrorGroup
-from routemq_tui.tui.fitting import place
 from routemq_tui.tui.payload_text import payload_lines, plain, traceback_lines
+from routemq_tui.tui.record_columns import RecordColumn
 from routemq_tui.tui.screens.messages import MessagesScreen, time_of_day
 from routemq_tui.tui.screens.records import RecordsScreen
 from routemq_tui.tui.sparkline import sparkline
@@ -18,6 +18,10 @@ from routemq_tui.units import format_age, format_count
 TREND = 15
 
 
+def _error(group: ErrorGroup) -> str:
+    return plain(f"{group.kind}: {group.text}" if group.text else group.kind)
+
+
 class ErrorsScreen(RecordsScreen[ErrorGroup]):
     TITLE_TEXT = "Errors"
     FILTER_HINT = "words of the error, its place, route or worker · Enter shows only these · empty shows all"
@@ -25,18 +29,40 @@ class ErrorsScreen(RecordsScreen[ErrorGroup]):
         "«records.open» whole · «records.filter» filter · «records.link» example message · «records.worker» "
         "worker · «records.copy» copy the traceback · ● new since you looked"
     )
-    looked: float = 0.0
-    """Unix time at which the errors were looked at the last time, of any of these screens."""
 
     def __init__(self, around: Surroundings, wanted: str = "", select: Hashable = None) -> None:
         super().__init__(around, wanted, select)
-        self._new_since = ErrorsScreen.looked
+        self._new_since = around.seen.errors_until
 
     def on_unmount(self) -> None:
-        ErrorsScreen.looked = self.around.engine.snapshot().time
+        self.around.seen.errors_until = self.around.engine.snapshot().time
+
+    def columns(self) -> Sequence[RecordColumn[ErrorGroup]]:
+        return (
+            RecordColumn("", 1, lambda group: Fragment("●" if self._is_new(group) else "", Tone.WARN)),
+            RecordColumn(
+                "count", 6, lambda group: Fragment(format_count(group.count), Tone.STRONG), align="right"
+            ),
+            RecordColumn("last", 6, lambda group: Fragment(self._age(group), Tone.MUTED), align="right"),
+            RecordColumn(
+                "trend 5 min",
+                TREND,
+                lambda group: Fragment(sparkline(group.trend, TREND)[0], Tone.BAD),
+                narrow=0,
+            ),
+            RecordColumn("error", 44, lambda group: Fragment(_error(group), Tone.BAD), narrow=34),
+            RecordColumn("routes", 14, lambda group: Fragment(" ".join(group.routes), Tone.ACCENT), narrow=0),
+            RecordColumn("where", 0, lambda group: Fragment(plain(group.where))),
+        )
+
+    def _is_new(self, group: ErrorGroup) -> bool:
+        return group.first_seen > self._new_since > 0
+
+    def _age(self, group: ErrorGroup) -> str:
+        return format_age(max(0.0, self.around.engine.snapshot().time - group.last_seen))
 
     def load(self) -> Sequence[ErrorGroup]:
-        return self.around.engine.snapshot().errors
+        return list(self.around.engine.snapshot().errors)  # a new one: their ages are shown
 
     def key(self, record: ErrorGroup) -> Hashable:
         return record.fingerprint
@@ -48,25 +74,6 @@ class ErrorsScreen(RecordsScreen[ErrorGroup]):
 
     def empty(self) -> str:
         return "No message has failed for good."
-
-    def heading(self, width: int) -> Line:
-        text = f"   {'count':>6}  {'last':>6}  {'trend 5 min':<{TREND}}  {'error':<44} {'routes':<16} where"
-        return [Fragment(text, Tone.MUTED)]
-
-    def line(self, record: ErrorGroup, width: int) -> Line:
-        now = self.around.engine.snapshot().time
-        new = record.first_seen > self._new_since > 0
-        error = plain(f"{record.kind}: {record.text}") if record.text else record.kind
-        return [
-            Fragment(" ● " if new else "   ", Tone.WARN),
-            Fragment(f"{format_count(record.count):>6}  ", Tone.STRONG),
-            Fragment(f"{format_age(max(0.0, now - record.last_seen)):>6}  ", Tone.MUTED),
-            Fragment(sparkline(record.trend, TREND)[0], Tone.BAD),
-            Fragment("  "),
-            Fragment(place(error, 45, "left"), Tone.BAD),
-            Fragment(place(" ".join(record.routes), 17, "left"), Tone.ACCENT),
-            Fragment(plain(record.where)),
-        ]
 
     def detail(self, record: ErrorGroup, width: int) -> list[Line]:
         workers = ", ".join(record.workers[:12]) + (" …" if len(record.workers) > 12 else "")

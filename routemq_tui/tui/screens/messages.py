@@ -9,8 +9,8 @@ from datetime import datetime
 from routemq_tui.engine.commands import SetTap
 from routemq_tui.engine.messages import TappedMessage
 from routemq_tui.engine.snapshot import RouteSnapshot
-from routemq_tui.tui.fitting import place
 from routemq_tui.tui.payload_text import payload_lines, plain, property_lines, traceback_lines
+from routemq_tui.tui.record_columns import RecordColumn
 from routemq_tui.tui.screens.records import RecordsScreen
 from routemq_tui.tui.surroundings import Surroundings
 from routemq_tui.tui.tones import Fragment, Tone
@@ -23,6 +23,10 @@ FACES = {"ok": ("●", Tone.OK), "retried": ("↻", Tone.WARN)}
 BAD = ("✗", Tone.BAD)
 
 
+def _tone(record: TappedMessage) -> Tone:
+    return FACES.get(record.outcome, BAD)[1]
+
+
 def time_of_day(time: float) -> str:
     return f"{datetime.fromtimestamp(time):%H:%M:%S.%f}"[:12]
 
@@ -30,6 +34,26 @@ def time_of_day(time: float) -> str:
 def slower_than(word: str) -> float | None:
     """The seconds of a word like `>20ms`; None for any other word, ValueError when it is no duration."""
     return parse_duration(word[1:]) if word.startswith(">") else None
+
+
+def _told(record: TappedMessage) -> Fragment:
+    """Why it failed, or the beginning of its payload."""
+    if record.error:
+        return Fragment(plain(record.error), Tone.BAD)
+    return Fragment(plain(record.payload[:200].decode("utf-8", "replace")), Tone.MUTED)
+
+
+COLUMNS: tuple[RecordColumn[TappedMessage], ...] = (
+    RecordColumn("", 1, lambda record: Fragment(*FACES.get(record.outcome, BAD))),
+    RecordColumn("time", 12, lambda record: Fragment(time_of_day(record.time), Tone.MUTED)),
+    RecordColumn(
+        "took", 6, lambda record: Fragment(format_seconds(record.duration), Tone.STRONG), align="right"
+    ),
+    RecordColumn("outcome", 13, lambda record: Fragment(record.outcome, _tone(record)), narrow=0),
+    RecordColumn("worker", 16, lambda record: Fragment(record.worker, Tone.ACCENT), narrow=14),
+    RecordColumn("topic", 32, lambda record: Fragment(plain(record.topic)), narrow=22),
+    RecordColumn("payload or error", 0, _told),
+)
 
 
 class MessagesScreen(RecordsScreen[TappedMessage]):
@@ -46,15 +70,21 @@ class MessagesScreen(RecordsScreen[TappedMessage]):
         super().__init__(around, wanted, select)
         self._route = None if route is None else route.name
         self._held: deque[TappedMessage] = deque(maxlen=KEPT)
+        self._newest_first: list[TappedMessage] = []
         self._next = 0
 
     def load(self) -> Sequence[TappedMessage]:
-        more = True
+        more, before = True, self._next
         while more:
             batch = self.around.engine.messages.read(self._route, self._next)
             self._held.extend(batch.messages)
             more, self._next = bool(batch.messages), batch.next_seq
-        return list(reversed(self._held))
+        if self._next != before:
+            self._newest_first = list(reversed(self._held))
+        return self._newest_first
+
+    def columns(self) -> Sequence[RecordColumn[TappedMessage]]:
+        return COLUMNS
 
     def key(self, record: TappedMessage) -> Hashable:
         return record.seq
@@ -99,24 +129,6 @@ class MessagesScreen(RecordsScreen[TappedMessage]):
         return self.around.fill(
             "No message was told yet. «records.tap» taps the route: its messages come here."
         )
-
-    def heading(self, width: int) -> Line:
-        text = f"   {'time':<12} {'took':>7}  {'outcome':<13} {'worker':<16} {'topic':<32} payload"
-        return [Fragment(text, Tone.MUTED)]
-
-    def line(self, record: TappedMessage, width: int) -> Line:
-        symbol, tone = FACES.get(record.outcome, BAD)
-        told = record.error or " ".join(record.payload[:200].decode("utf-8", "replace").split())
-        preview = "".join(each if each.isprintable() else "·" for each in told)
-        return [
-            Fragment(f" {symbol} ", tone),
-            Fragment(f"{time_of_day(record.time)} ", Tone.MUTED),
-            Fragment(f"{format_seconds(record.duration):>7}  ", Tone.STRONG),
-            Fragment(place(record.outcome, 14, "left"), tone),
-            Fragment(place(record.worker, 17, "left"), Tone.ACCENT),
-            Fragment(place(plain(record.topic), 33, "left")),
-            Fragment(preview, Tone.BAD if record.error else Tone.MUTED),
-        ]
 
     def detail(self, record: TappedMessage, width: int) -> list[Line]:
         symbol, tone = FACES.get(record.outcome, BAD)

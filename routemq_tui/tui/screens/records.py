@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import ClassVar, Generic, TypeVar
 
 from textual import on
@@ -14,6 +15,7 @@ from textual.screen import Screen
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
 from routemq_tui.tui.payload_text import View
+from routemq_tui.tui.record_columns import RecordColumn, heading_line, record_line
 from routemq_tui.tui.screens.confirm import Confirm
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.surroundings import Surroundings
@@ -40,13 +42,18 @@ class RecordsScreen(Screen[None], Generic[T]):
         self.wanted = wanted
         self.view = View.BEST
         self._select = select
+        self._found: Sequence[T] | None = None
+        self._filtered_by = ""
         self._shown = 0
         self._all = 0
 
     # What a kind of records says
 
     def load(self) -> Sequence[T]:
-        """All records, the newest first."""
+        """All records, the newest first; the same list as before when nothing in it would look otherwise."""
+        raise NotImplementedError
+
+    def columns(self) -> Sequence[RecordColumn[T]]:
         raise NotImplementedError
 
     def key(self, record: T) -> Hashable:
@@ -54,13 +61,6 @@ class RecordsScreen(Screen[None], Generic[T]):
 
     def passes(self, record: T, words: Sequence[str]) -> bool:
         """Whether a record has all the words."""
-        raise NotImplementedError
-
-    def heading(self, width: int) -> Line:
-        """The names of the columns."""
-        raise NotImplementedError
-
-    def line(self, record: T, width: int) -> Line:
         raise NotImplementedError
 
     def detail(self, record: T, width: int) -> list[Line]:
@@ -79,13 +79,16 @@ class RecordsScreen(Screen[None], Generic[T]):
         yield Lines(id="records-title", classes="heading")
         yield Lines(id="records-heading")
         with Vertical(id="records-body"):
-            yield RecordList(self.line, self.key, self._changed, id="records-list")
+            draw = partial(record_line, self.columns())
+            yield RecordList(draw, self.key, self._changed, id="records-list")
             yield ScrolledLines(id="records-detail")
         yield Lines(id="records-hint")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        self.query_one("#records-heading", Lines).show(lambda width: [clipped(self.heading(width), width)])
+        # The list has one cell less: its scroll bar.
+        heading = partial(heading_line, self.columns())
+        self.query_one("#records-heading", Lines).show(lambda width: [heading(width - 1)])
         hint = [Fragment(f" {self.around.fill(self.HINT)}", Tone.MUTED)]
         self.query_one("#records-hint", Lines).show(lambda width: [clipped(hint, width)])
         self.refresh_records()
@@ -103,11 +106,18 @@ class RecordsScreen(Screen[None], Generic[T]):
 
     def refresh_records(self) -> None:
         found = self.load()
+        if found is self._found and self.wanted == self._filtered_by:
+            self._show_title()
+            return
+        self._found, self._filtered_by = found, self.wanted
         words = self.wanted.lower().split()
         shown = [each for each in found if self.passes(each, words)] if words else found
         self._all, self._shown = len(found), len(shown)
         self.records.empty = self.empty() if not found else f"None of {len(found):,} has {self.wanted!r}."
         self.records.show_records(shown)
+        self._show_title()
+
+    def _show_title(self) -> None:
         self.query_one("#records-title", Lines).show(self._title)
 
     def _title(self, width: int) -> list[Line]:
@@ -157,9 +167,12 @@ class RecordsScreen(Screen[None], Generic[T]):
     def _open(self, wide: bool) -> None:
         """The selected record alone, or beside the list."""
         self.set_class(wide and self.records.record is not None, "-open")
+        if wide:
+            self.records.hold()
         self.set_focus(self.detail_view if self.has_class("-open") else self.records)
 
     def action_switch(self) -> None:
+        self.records.hold()
         self.set_focus(self.records if self.focused is self.detail_view else self.detail_view)
 
     def action_filter(self) -> None:
@@ -183,21 +196,6 @@ class RecordsScreen(Screen[None], Generic[T]):
     def action_view(self) -> None:
         self.view = self.view.next
         self._changed()
-
-    def action_worker(self) -> None:
-        """Back to the main screen, at the worker this is about."""
-
-    def action_link(self) -> None:
-        """To what this belongs to."""
-
-    def action_replay(self) -> None:
-        """Only for dead letters."""
-
-    def action_purge(self) -> None:
-        """Only for dead letters."""
-
-    def action_tap(self) -> None:
-        """Only for messages."""
 
     def ask(self, question: str, loss: str, yes: str, then: Callable[[], None]) -> None:
         self.app.push_screen(Confirm(question, loss, yes), lambda answer: then() if answer else None)

@@ -68,6 +68,10 @@ class RecordList(LineView, Generic[T], inherit_bindings=False):
                 return True
         return False
 
+    def hold(self) -> None:
+        """Somebody reads the selected one: it stays selected when newer ones come."""
+        self._touched = True
+
     def move(self, motion: str) -> None:
         page, last = max(1, self.size.height - 1), len(self._records) - 1
         steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "top": -last, "bottom": last}
@@ -75,7 +79,7 @@ class RecordList(LineView, Generic[T], inherit_bindings=False):
             self._go_to(max(0, min(last, self._cursor + steps[motion])))
 
     def _go_to(self, place: int) -> None:
-        self._touched = True
+        self.hold()
         self._cursor = place
         self._keep_in_sight()
         self.refresh()
