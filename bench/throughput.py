@@ -39,6 +39,7 @@ from peer import FILTER, PAYLOAD, TEMPLATE
 from subscribers import SUBSCRIBERS
 
 from routemq_tui.broker.handle import EmbeddedBroker
+from routemq_tui.broker.limits import Limits
 
 LIMIT = 30.0
 STILL = 2.0
@@ -309,6 +310,8 @@ def serving(name: str, program: str | None) -> Iterator[Served]:
 
 def measure(broker_name: str, program: str | None, subject: str | int, case: Case) -> Result | None:
     """On a broker of its own."""
+    if broker_name == "embedded" and case.way == "drain":
+        case = case._replace(messages=min(case.messages, Limits().queue_messages))  # it keeps no more
     if isinstance(subject, str):
         case = case._replace(messages=int(case.messages * SUBSCRIBERS[subject].share))
     with serving(broker_name, program) as broker:

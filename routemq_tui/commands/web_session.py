@@ -12,13 +12,13 @@ import sys
 import webbrowser
 
 from routemq_tui.commands.session import end_engine, layout_file
-from routemq_tui.commands.web_server import WebServer
 from routemq_tui.config.model import Config
 from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.engine import Engine
 from routemq_tui.engine.remote import EngineServer
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.tui.attached import Welcome
+from routemq_tui.web.server import WebServer
 
 _LOOK = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

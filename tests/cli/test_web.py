@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from routemq_tui.commands import web
-from routemq_tui.commands.web_gate import Gate, is_our_host, is_our_page
 from routemq_tui.errors import ExitCode
+from routemq_tui.web.gate import Gate, is_our_host, is_our_page
 from tests.cli.chromium import Page, browser, needs_chromium
 from tests.cli.program import command, environment, run
 from tests.waiting import free_port, wait_until
@@ -61,7 +61,7 @@ def test_names_of_others(host: str) -> None:
 
 @asynccontextmanager
 async def served() -> AsyncIterator[tuple[Any, aiohttp.ClientSession, list[str]]]:
-    from routemq_tui.commands.web_server import WebServer
+    from routemq_tui.web.server import WebServer
 
     opened: list[str] = []
     server = WebServer("exit 1", lambda: opened.append(server.url))

@@ -13,7 +13,7 @@ from string import Template
 from aiohttp import web
 from textual_serve.server import Server
 
-from routemq_tui.commands.web_gate import Gate, is_our_host, is_our_page
+from routemq_tui.web.gate import Gate, is_our_host, is_our_page
 
 ADDRESS = "127.0.0.1"
 SCREENS = 8
@@ -57,8 +57,8 @@ class WebServer:
         app.add_routes(
             [
                 web.get("/", self._page),
-                web.get("/page.css", _file("web_page.css", "text/css")),
-                web.get("/page.js", _file("web_page.js", "text/javascript")),
+                web.get("/page.css", _file("page.css", "text/css")),
+                web.get("/page.js", _file("page.js", "text/javascript")),
                 web.get("/ws", self._websocket),
                 web.get("/download/{key}", self._serve.handle_download),
                 web.static("/static", self._serve.statics_path),
@@ -115,7 +115,7 @@ class WebServer:
     async def _page(self, request: web.Request) -> web.StreamResponse:
         if self._screens >= SCREENS:
             return _told(503, f"{SCREENS} screens are open", "Close one of them, then reload this page.")
-        text = Template(_read("web_page.html")).substitute(websocket=f"ws://{request.host}/ws")
+        text = Template(_read("page.html")).substitute(websocket=f"ws://{request.host}/ws")
         return web.Response(text=text, content_type="text/html")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -130,7 +130,7 @@ class WebServer:
 
 def _told(status: int, title: str, text: str, refresh: bool = False) -> web.Response:
     head = '<meta http-equiv="refresh" content="0;url=/">' if refresh else ""
-    page = Template(_read("web_notice.html")).substitute(head=head, title=title, text=text)
+    page = Template(_read("notice.html")).substitute(head=head, title=title, text=text)
     return web.Response(status=status, text=page, content_type="text/html")
 
 
