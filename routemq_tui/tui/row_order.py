@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from routemq_tui.engine.snapshot import RouteSnapshot, Snapshot, WorkerSnapshot
 from routemq_tui.tui.columns import COLUMN_BY_ID
@@ -101,6 +102,12 @@ class RowOrder:
             for worker in route.workers:
                 key = RowKey(route.name, worker.slot)
                 keyed.append((key, value(Row(key, snapshot, route, worker))))
-        # Equal ones stay as they are configured, whichever way it goes.
-        ordered = sorted(keyed, key=lambda pair: pair[1], reverse=not self._sort.ascending)
+        # Equal ones stay as they are configured, whichever way it goes; so do those that look nearly equal,
+        # or two workers of one route would change places all the time.
+        ordered = sorted(keyed, key=lambda pair: _rounded(pair[1]), reverse=not self._sort.ascending)
         return {key: place for place, (key, _) in enumerate(ordered)}
+
+
+def _rounded(value: float | str) -> Any:
+    """A number to two digits."""
+    return float(f"{value:.1e}") if isinstance(value, float) else value

@@ -9,9 +9,9 @@ import pytest
 from textual import events
 
 from routemq_tui.engine.commands import SetWorkers
-from routemq_tui.tui.log_export import name_problem, proposed_name, write_lines
-from routemq_tui.tui.log_selection import Place, Selection
-from routemq_tui.tui.log_text import TimeMode, offset_at, time_text
+from routemq_tui.tui.logs.export import name_problem, proposed_name, write_lines
+from routemq_tui.tui.logs.selection import Place, Selection
+from routemq_tui.tui.logs.text import TimeMode, offset_at, time_text
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.widgets.log_painter import MATCHES, matches_of
 from tests.fakes.snapshots import NOW

@@ -13,9 +13,9 @@ import pytest
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_index import LogIndex
-from routemq_tui.tui.log_page import ALL, LogPage
-from routemq_tui.tui.log_scan import LogSearch, LogWork
+from routemq_tui.tui.logs.index import LogIndex
+from routemq_tui.tui.logs.page import ALL, LogPage
+from routemq_tui.tui.logs.scan import LogSearch, LogWork
 
 SOURCES = ("a/1", "a/2", "b/1", "engine")
 FILTERS = (

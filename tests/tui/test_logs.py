@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_status import LogStatus
-from routemq_tui.tui.log_text import body_of, breaks, safe
+from routemq_tui.tui.logs.status import LogStatus
+from routemq_tui.tui.logs.text import body_of, breaks, safe
 from routemq_tui.tui.widgets.log_strip import strip_line
 from tests.fakes.lines import HOSTILE
 from tests.tui.conftest import Seat, Sit

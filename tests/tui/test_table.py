@@ -11,7 +11,7 @@ from routemq_tui.engine.snapshot import Metrics
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.columns import COLUMNS, Layout
 from routemq_tui.tui.row_cells import share_cell
-from routemq_tui.tui.row_order import RowOrder
+from routemq_tui.tui.row_order import RowOrder, Sort
 from routemq_tui.tui.rows import RowKey, place_of
 from routemq_tui.tui.widgets.header import figures_line, identity_line
 from routemq_tui.tui.widgets.lines import length
@@ -315,3 +315,21 @@ async def test_a_mark_says_what_followed(sit: Sit) -> None:
     shown = replace(busy(), routes=(replace(first, history=replace(first.history, marks=marks)), *rest))
     async with sit(shown, size=(200, 50)) as seat:
         assert "+1 worker  rate +31 %, p95 -12 ms" in seat.text("#detail-lines")
+
+
+def test_workers_that_are_nearly_equal_do_not_change_places() -> None:
+    order = RowOrder()
+    order.sort = Sort("rate")
+    first, *rest = busy().routes
+
+    def slots(*rates: float) -> list[int | None]:
+        workers = tuple(
+            replace(each, metrics=replace(each.metrics, rate=rate))
+            for each, rate in zip(first.workers, rates, strict=True)
+        )
+        order.sort = Sort("rate")  # at once
+        rows = order.rows(replace(busy(), routes=(replace(first, workers=workers), *rest)))
+        return [row.key.slot for row in rows if row.key.route == first.name][1:]
+
+    assert slots(12.1, 12.2, 12.0) == [1, 2, 3]
+    assert slots(12.1, 30.0, 12.0) == [2, 1, 3]

@@ -9,8 +9,8 @@ from typing import Any
 from textual.screen import Screen
 
 from routemq_tui.engine.log_filter import LogFilter, expression_of
-from routemq_tui.tui.log_export import name_problem, proposed_name, write_lines
-from routemq_tui.tui.log_index import LogIndex
+from routemq_tui.tui.logs.export import name_problem, proposed_name, write_lines
+from routemq_tui.tui.logs.index import LogIndex
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.screens.prompt import Prompt

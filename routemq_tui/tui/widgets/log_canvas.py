@@ -18,11 +18,11 @@ from textual.strip import Strip
 
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogLine, LogReader
-from routemq_tui.tui.log_feed import LogFeed
-from routemq_tui.tui.log_page import ALL, LogPage, LogRow
-from routemq_tui.tui.log_scan import LogWork
-from routemq_tui.tui.log_status import LogStatus
-from routemq_tui.tui.log_text import TimeMode
+from routemq_tui.tui.logs.feed import LogFeed
+from routemq_tui.tui.logs.page import ALL, LogPage, LogRow
+from routemq_tui.tui.logs.scan import LogWork
+from routemq_tui.tui.logs.status import LogStatus
+from routemq_tui.tui.logs.text import TimeMode
 from routemq_tui.tui.rows import Row, RowKey
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, LineView, paint, visible_width

@@ -13,7 +13,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_text import (
+from routemq_tui.tui.logs.text import (
     Body,
     Run,
     TimeMode,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from routemq_tui.tui.log_status import LogStatus
-from routemq_tui.tui.log_text import level_of
+from routemq_tui.tui.logs.status import LogStatus
+from routemq_tui.tui.logs.text import level_of
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread

@@ -9,11 +9,11 @@ from textual import events
 
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogReader
-from routemq_tui.tui.log_index import LogIndex
-from routemq_tui.tui.log_page import ALL, LogRow
-from routemq_tui.tui.log_scan import LogSearch
-from routemq_tui.tui.log_selection import Place, Selection
-from routemq_tui.tui.log_text import offset_at, prefix_width, safe
+from routemq_tui.tui.logs.index import LogIndex
+from routemq_tui.tui.logs.page import ALL, LogRow
+from routemq_tui.tui.logs.scan import LogSearch
+from routemq_tui.tui.logs.selection import Place, Selection
+from routemq_tui.tui.logs.text import offset_at, prefix_width, safe
 from routemq_tui.tui.widgets.log_scroll import LogScroll
 
 Went = Callable[[bool | None], None]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogReader
-from routemq_tui.tui.log_index import LogIndex
+from routemq_tui.tui.logs.index import LogIndex
 
 
 class LogFeed:

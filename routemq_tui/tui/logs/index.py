@@ -15,7 +15,7 @@ from operator import attrgetter
 from routemq_tui.engine.log_block import LogBlock
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogHolding, LogLine
-from routemq_tui.tui.log_column import Column, LogPlace, Part
+from routemq_tui.tui.logs.column import Column, LogPlace, Part
 
 
 class LogIndex:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_text import safe
+from routemq_tui.tui.logs.text import safe
 
 
 class Place(NamedTuple):

@@ -12,8 +12,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_index import LogIndex
-from routemq_tui.tui.log_text import breaks, safe
+from routemq_tui.tui.logs.index import LogIndex
+from routemq_tui.tui.logs.text import breaks, safe
 
 ALL = 1 << 62
 """Beyond the end of every line, and of all lines."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from routemq_tui.engine.port import LogLine
-from routemq_tui.tui.log_text import level_of, safe
+from routemq_tui.tui.logs.text import level_of, safe
 
 
 def proposed_name(title: str, now: float) -> str:

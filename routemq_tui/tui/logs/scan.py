@@ -10,8 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from routemq_tui.engine.log_filter import LogFilter
-from routemq_tui.tui.log_column import Part
-from routemq_tui.tui.log_index import LogIndex
+from routemq_tui.tui.logs.column import Part
+from routemq_tui.tui.logs.index import LogIndex
 
 FEW = 32
 """So few lines of a block are looked at one by one."""
