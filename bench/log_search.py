@@ -33,9 +33,9 @@ from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.sanitise import CleanLine, CleanRun, clean_lines
 from routemq_tui.tui.app import collect_rarely
-from routemq_tui.tui.log_index import LogIndex
-from routemq_tui.tui.log_page import ALL
-from routemq_tui.tui.log_scan import LogSearch, LogWork
+from routemq_tui.tui.logs.index import LogIndex
+from routemq_tui.tui.logs.page import ALL
+from routemq_tui.tui.logs.scan import LogSearch, LogWork
 from routemq_tui.tui.rows import EVERYTHING
 from tests.fakes.flood import FloodEngine
 

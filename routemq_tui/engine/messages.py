@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-OUTCOMES = ("ok", "failed", "retried", "dead-lettered", "dropped", "stopped", "poison", "timeout")
-"""Every `TappedMessage.outcome`."""
-PAYLOAD_MOST = 64 * 1024
-"""Bytes of a payload that are kept, at most."""
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -50,11 +46,6 @@ class TappedMessage(NamedTuple):
     """Id of its dead letter, when that is in the store."""
     fingerprint: int = 0
     """As in the ledgers."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether `payload` is all of it."""
-        return self.size == len(self.payload)
 
 
 class MessageBatch(NamedTuple):

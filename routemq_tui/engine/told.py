@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from routemq_tui.engine.error_groups import ErrorGroups
 from routemq_tui.engine.message_store import MessageStore
-from routemq_tui.engine.messages import PAYLOAD_MOST, TappedMessage
+from routemq_tui.engine.messages import TappedMessage
 from routemq_tui.worker.error_place import place_of_death
-from routemq_tui.worker.spec import ErrorsCounted, MessageTold
+from routemq_tui.worker.spec import PAYLOAD_MOST, ErrorsCounted, MessageTold
 
 SHARE_SECONDS = 5.0
 

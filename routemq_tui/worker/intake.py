@@ -172,7 +172,7 @@ class Intake:
     def _hold_back(self) -> None:
         """Stop reading when enough waits, unless an answer is to come behind it."""
         if not self._answers_wanted and self._connection.settled and (self.closed or self._full()):
-            self._connection.pause_reading()
+            self._connection.link.pause_reading()
 
     # -- the connection ----------------------------------------------------------------------------------
 
@@ -200,24 +200,24 @@ class Intake:
 
     def read_on(self) -> None:
         """Read again, when there is room; messages that go the plain way first, or all behind them would."""
-        if self._connection.reading:
+        if self._connection.link.reading:
             return
         hands = self._deliveries
         room = 0 if hands.waiting and hands.hot is not None else self._limit // 2
         if not self.closed and hands.not_begun <= room:
-            self._connection.resume_reading()
+            self._connection.link.resume_reading()
 
     @contextmanager
     def wanting_answers(self) -> Iterator[None]:
         """Read meanwhile, however much waits: the broker's answer comes behind it."""
         self._answers_wanted += 1
-        self._connection.resume_reading()
+        self._connection.link.resume_reading()
         try:
             yield
         finally:
             self._answers_wanted -= 1
             if not self._answers_wanted and (self.closed or self._full()):
-                self._connection.pause_reading()
+                self._connection.link.pause_reading()
 
 
 _PROPERTY_NAMES = {

@@ -85,7 +85,7 @@ class WorkerSession:
             client,
             control.report,
             lambda: self._connection.settled,
-            self._connection.look,
+            self._connection.link.look,
             self._intake.read_on,
         )
         self._intake.arrived = self._dispatcher.wake

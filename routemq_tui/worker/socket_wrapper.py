@@ -32,7 +32,6 @@ class MqttSocket:
         now = time.monotonic()
         self.last_received = now
         self.last_sent = now
-        self.bytes_received = 0
         self.linger = False
         """Set before an orderly end: `close` then waits until the peer has taken everything."""
         self._raw = raw
@@ -139,7 +138,6 @@ class MqttSocket:
             return b""
         if chunk:
             self.last_received = time.monotonic()
-            self.bytes_received += len(chunk)
         else:
             self._ended = True
         return chunk

@@ -214,6 +214,10 @@ class Seen(msgspec.Struct, tag=True, frozen=True):
     duplicate: bool
 
 
+PAYLOAD_MOST = 64 * 1024
+"""Bytes of a payload that are told, at most."""
+
+
 class MessageTold(msgspec.Struct, tag=True):
     """One handling of a message. Sent at most some times a second (`tap`), and only while there is room."""
 

@@ -17,11 +17,10 @@ from routemq_tui.worker.error_place import Places
 from routemq_tui.worker.failure import Failure
 from routemq_tui.worker.hot_path import Packet
 from routemq_tui.worker.letters import json_value, storable, traceback_text
-from routemq_tui.worker.spec import MessageTold, WorkerReport
+from routemq_tui.worker.spec import PAYLOAD_MOST, MessageTold, WorkerReport
 
 OK_A_SECOND = 20
 FAILED_A_SECOND = 10
-PAYLOAD_MOST = 64 * 1024
 SAMPLE_MOST = 4 * 1024
 BYTES_A_SECOND = 256 * 1024
 """Of payloads that are told beyond SAMPLE_MOST each."""

@@ -85,7 +85,7 @@ def run_session(
 
 async def _until_unconnected(session: WorkerSession) -> None:
     """Its end of the connection is closed, and none is being made."""
-    while session._connection._socket is not None or any(
+    while session._connection.link.socket is not None or any(
         thread.name == "routemq-connect" for thread in threading.enumerate()
     ):
         await asyncio.sleep(0.001)

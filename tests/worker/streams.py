@@ -11,6 +11,16 @@ SUBACK_3, SUBACK_5 = b"\x90\x03\x00\x07\x01", b"\x90\x04\x00\x07\x00\x01"
 UNSUBACK_3, UNSUBACK_5 = b"\xb0\x02\x00\x08", b"\xb0\x04\x00\x08\x00\x00"
 PINGRESP = b"\xd0\x00"
 PUBACK = b"\x40\x02\x01\x02"
+PAHO_NAMES = {
+    "PayloadFormatIndicator": "payload_format_indicator",
+    "MessageExpiryInterval": "message_expiry_interval",
+    "ContentType": "content_type",
+    "ResponseTopic": "response_topic",
+    "CorrelationData": "correlation_data",
+    "SubscriptionIdentifier": "subscription_identifier",
+    "UserProperty": "user_property",
+}
+"""What paho calls a PUBLISH's properties, and what we do."""
 
 
 def varint(value: int) -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routemq_tui.routing.message import Message
-from routemq_tui.worker import connection
+from routemq_tui.worker import reconnecting
 from tests.worker.peer import Link, Peer
 from tests.worker.session_here import run_session
 from tests.worker.streams import publish, pubrel
@@ -129,7 +129,7 @@ def test_nothing_is_lost_and_quality_2_is_handled_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "FIRST_RETRY", 0.0)
+    monkeypatch.setattr(reconnecting, "FIRST_RETRY", 0.0)
     handled: Counter[tuple[int, int]] = Counter()
     sent: list[Counter[tuple[int, int]]] = []
 

@@ -22,19 +22,9 @@ from routemq_tui.worker.acknowledgements import Qos2Window, pubacks, pubcomps, p
 from routemq_tui.worker.publish_stream import PUBREL, PublishStream
 from routemq_tui.worker.wire import StreamError
 from tests.worker.reference_stream import Publish, Reference, Release
-from tests.worker.streams import SIZES, cut, others, packets, pubrel
+from tests.worker.streams import PAHO_NAMES, SIZES, cut, others, packets, pubrel
 
 Seen = tuple[str, bytes, int, bool, bool, int, dict[str, Any]]
-
-NAMES = {
-    "PayloadFormatIndicator": "payload_format_indicator",
-    "MessageExpiryInterval": "message_expiry_interval",
-    "ContentType": "content_type",
-    "ResponseTopic": "response_topic",
-    "CorrelationData": "correlation_data",
-    "SubscriptionIdentifier": "subscription_identifier",
-    "UserProperty": "user_property",
-}
 
 
 class MemorySocket:
@@ -105,7 +95,7 @@ class Paho:
 
     def _on_message(self, _client: Any, _data: Any, got: Any) -> None:
         found = vars(got.properties) if got.properties is not None else {}
-        properties = {ours: found[name] for name, ours in NAMES.items() if name in found}
+        properties = {ours: found[name] for name, ours in PAHO_NAMES.items() if name in found}
         for name in ("user_property", "subscription_identifier"):
             if name in properties:
                 properties[name] = tuple(properties[name])

@@ -20,19 +20,10 @@ from routemq_tui.routing.message import Message
 from tests.worker.peer import Link, Peer
 from tests.worker.reference_stream import Other, Publish, Reference, Release
 from tests.worker.session_here import run_session
-from tests.worker.streams import SIZES, cut, packets, publish, pubrel
+from tests.worker.streams import PAHO_NAMES, SIZES, cut, packets, publish, pubrel
 
 Seen = tuple[str, bytes, int, bool, bool, dict[str, Any]]
 
-NAMES = {
-    "PayloadFormatIndicator": "payload_format_indicator",
-    "MessageExpiryInterval": "message_expiry_interval",
-    "ContentType": "content_type",
-    "ResponseTopic": "response_topic",
-    "CorrelationData": "correlation_data",
-    "SubscriptionIdentifier": "subscription_identifier",
-    "UserProperty": "user_property",
-}
 LAST_ID = 65_535
 MOST_PIECES = 200
 
@@ -117,7 +108,7 @@ class Stock:
 
     def _on_message(self, _client: Any, _data: Any, got: Any) -> None:
         values = vars(got.properties) if got.properties is not None else {}
-        properties = {ours: values[name] for name, ours in NAMES.items() if name in values}
+        properties = {ours: values[name] for name, ours in PAHO_NAMES.items() if name in values}
         for name in ("user_property", "subscription_identifier"):
             if name in properties:
                 properties[name] = tuple(properties[name])
