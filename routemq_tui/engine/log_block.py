@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
@@ -20,6 +21,9 @@ BLOCK_OVERHEAD = 700
 """Bytes of a block beside its columns (measured: the object, its arrays' heads, the list's entry)."""
 _LINE_OVERHEAD = 26
 """Bytes of an open block's line beside its text: seq, time, kind, and the entry in the list."""
+
+_GOES_ON = 0x8000
+"""Beside the number of its kind: the line belongs to the traceback of the line before it."""
 
 Kind = tuple[int, str, str]
 """Level, stream and logger: few lines in a row differ in them."""
@@ -35,6 +39,7 @@ class LogBlock:
         "_texts",
         "_times",
         "first",
+        "goes_on",
         "kinds",
         "seqs",
         "size",
@@ -48,11 +53,13 @@ class LogBlock:
         self.seqs = array("q")
         self.kinds: list[Kind] = []
         """The kinds that its lines have."""
+        self.goes_on = False
+        """Some of its lines belong to the traceback of a line before them."""
         self.size = BLOCK_OVERHEAD
         """Bytes that it takes."""
         self._times = array("d")
         self._kind_at = array("H")
-        """Of each line, which of the kinds it has; empty in a sealed block that has one."""
+        """Of each line, which of the kinds it has, and _GOES_ON; empty in a sealed block where all say 0."""
         self._numbers: dict[Kind, int] = {}
         self._ansi: dict[int, str] | _Coloured = {}
         self._texts: list[str] | None = []
@@ -92,6 +99,8 @@ class LogBlock:
         self.size += sum(map(sys.getsizeof, some)) + count * _LINE_OVERHEAD
         self._times.extend(run.times if count == len(run.texts) else run.times[start:stop])
         self._kind_at.extend(map(own.__getitem__, numbers[start:stop]))
+        if run.continued:
+            self._take_continued(run, start, stop, len(texts))
         # Last: a reader without the lock knows by the number of these how many lines there are.
         self.seqs.extend(range(seq, seq + count))
 
@@ -110,6 +119,8 @@ class LogBlock:
         self.size += sys.getsizeof(text) + _LINE_OVERHEAD
         self._times.append(run.times[place])
         self._kind_at.append(number)
+        if run.continued:
+            self._take_continued(run, place, place + 1, len(texts))
         self.seqs.append(seq)
 
     def _take_colours(self, run: CleanRun, start: int, stop: int, first: int) -> None:
@@ -117,6 +128,12 @@ class LogBlock:
             if start <= place < stop and isinstance(self._ansi, dict):
                 self._ansi[first + place - start] = ansi
                 self.size += sys.getsizeof(ansi) + 100
+
+    def _take_continued(self, run: CleanRun, start: int, stop: int, end: int) -> None:
+        for place in run.continued:
+            if start <= place < stop:
+                self._kind_at[end - stop + place] |= _GOES_ON
+                self.goes_on = True
 
     def seal(self) -> None:
         """Pack it; it takes no more lines."""
@@ -126,7 +143,8 @@ class LogBlock:
         self._data, self._starts = packed(texts)
         self._ansi = _Coloured(self._ansi)
         self.seqs, self._times = array("q", self.seqs), array("d", self._times)
-        self._kind_at = array("H", self._kind_at) if len(self.kinds) > 1 else array("H")
+        told = len(self.kinds) > 1 or self.goes_on
+        self._kind_at = array("H", self._kind_at) if told else array("H")
         self._numbers = {}
         # After the rest: who reads without the lock finds the texts or what they became.
         self._texts = None
@@ -142,12 +160,25 @@ class LogBlock:
         """The lines from one place to another, in order."""
         places = range(start, stop)
         texts = self.texts(start, stop)
-        kinds = [self.kinds[number] for number in self._kind_numbers(start, stop)]
-        ansi = self._ansi
-        for place, text, kind, seq, at in zip(
-            places, texts, kinds, self.seqs[start:stop], self._times[start:stop], strict=True
+        kinds, ansi = self.kinds, self._ansi
+        numbers = self._kind_numbers(start, stop)
+        for place, text, number, seq, at in zip(
+            places, texts, numbers, self.seqs[start:stop], self._times[start:stop], strict=True
         ):
-            yield LogLine(seq, at, self.source, *kind, text, ansi.get(place))
+            goes_on = number >= _GOES_ON
+            kind = kinds[number - _GOES_ON if goes_on else number]
+            yield LogLine(seq, at, self.source, *kind, text, ansi.get(place), goes_on)
+
+    def continues(self, place: int) -> bool:
+        """Whether a line belongs to the traceback of the line before it."""
+        return self.goes_on and self._kind_at[place] >= _GOES_ON
+
+    def time(self, place: int) -> float:
+        return self._times[place]
+
+    def since(self, time: float, start: int, stop: int) -> int:
+        """The place of the first line that was written at this time or later; `stop` when none was."""
+        return bisect_left(self._times, time, start, stop)
 
     def texts(self, start: int, stop: int) -> list[str]:
         texts = self._texts
@@ -175,6 +206,8 @@ class LogBlock:
             return range(start, stop)
         if not high:
             return ()
+        if self.goes_on:
+            high |= {number | _GOES_ON for number in high}
         numbers = self._kind_numbers(start, stop)
         return [place for place, number in enumerate(numbers, start) if number in high]
 

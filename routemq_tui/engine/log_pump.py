@@ -28,6 +28,7 @@ from routemq_tui.engine.journal import ENGINE
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.process import OutputPipes
 from routemq_tui.engine.sanitise import CleanLine, LineAssembler, clean_batch
+from routemq_tui.engine.traceback_lines import TracebackLines
 from routemq_tui.engine.wake import Wake
 from routemq_tui.worker.log_queue import LogReceiver
 
@@ -101,6 +102,7 @@ class _ByteFeed:
         self._levels_told = levels_told
         self._source, self._stream, self._level = source, stream, level
         self._assembler = LineAssembler()
+        self._tracebacks = TracebackLines()
         self._close = close
         os.set_blocking(fd, False)
         with contextlib.suppress(OSError, AttributeError):  # Linux only; refused beyond the user's budget
@@ -127,7 +129,8 @@ class _ByteFeed:
 
     def _store_lines(self, store: LogStore, lines: list[CleanLine]) -> None:
         if lines and not self._levels_told:
-            store.add(self._source, lines, self._level, self._stream)
+            continued = self._tracebacks.places(line.text for line in lines)
+            store.add(self._source, lines, self._level, self._stream, continued=continued)
         elif lines:
             for line in lines:
                 level, text = _told_level(line.text)

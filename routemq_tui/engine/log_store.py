@@ -12,7 +12,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 
 from routemq_tui.engine.log_block import MOST_BYTES, MOST_LINES, Kind, LogBlock
@@ -134,6 +134,7 @@ class LogStore:
         stream: str,
         logger: str = "",
         at: float | None = None,
+        continued: Collection[int] = (),
     ) -> None:
         """Lines that have been made harmless, all of one moment (now, unless `at` says)."""
         at = time.time() if at is None else at
@@ -143,7 +144,7 @@ class LogStore:
             if ansi is not None:
                 colours[len(texts)] = ansi
             texts.append(text)
-        self.add_run(source, CleanRun(texts, [at] * len(texts), colours), level, stream, logger)
+        self.add_run(source, CleanRun(texts, [at] * len(texts), colours, continued), level, stream, logger)
 
     def add_run(self, source: str, run: CleanRun, level: int, stream: str, logger: str = "") -> None:
         """Lines that have been made harmless, each of its own moment."""

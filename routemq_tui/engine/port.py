@@ -37,6 +37,8 @@ class LogLine:
     """Without colour."""
     ansi: str | None = None
     """The same with its SGR colour sequences, when it had any; no other control sequence is ever left in."""
+    continued: bool = False
+    """It belongs to the traceback that the line before it begins, or goes on with."""
 
     @property
     def route(self) -> str:

@@ -143,7 +143,8 @@ def copy_lines(lines: Iterable[LogLine], store: LogStore) -> None:
     for (source, level, stream, logger), group in groupby(lines, _KIND):
         run = list(group)
         ansi = {place: each.ansi for place, each in enumerate(run) if each.ansi is not None}
-        clean = CleanRun([each.text for each in run], [each.time for each in run], ansi)
+        continued = [place for place, each in enumerate(run) if each.continued]
+        clean = CleanRun([each.text for each in run], [each.time for each in run], ansi, continued)
         store.add_run(source, clean, level, stream, logger)
 
 

@@ -8,9 +8,10 @@ there was.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from routemq_tui.engine.traceback_lines import traceback_places
 from routemq_tui.worker.log_queue import LINE_LIMIT, LogBatch
 
 TAB = 8
@@ -33,6 +34,8 @@ class CleanRun(NamedTuple):
     times: Sequence[float]
     ansi: Mapping[int, str]
     """Place in `texts` -> the same with its colours, for those that have any."""
+    continued: Collection[int] = ()
+    """Places of lines that belong to the traceback of the line before them."""
 
 
 def _visible() -> dict[int, str]:
@@ -72,14 +75,19 @@ def clean_batch(batch: LogBatch) -> tuple[CleanRun, bytes]:
     times: list[float] = []
     numbers = bytearray()
     ansi: dict[int, str] = {}
+    continued: list[int] = []
     for place, (text, time, number) in enumerate(zip(texts, batch.times, batch.numbers, strict=True)):
-        for line in clean_lines(text, batch.cuts.get(place, 0)):
+        lines = clean_lines(text, batch.cuts.get(place, 0))
+        if len(lines) > 1:
+            first = len(cleaned)
+            continued += [first + at for at in traceback_places([line.text for line in lines])]
+        for line in lines:
             if line.ansi is not None:
                 ansi[len(cleaned)] = line.ansi
             cleaned.append(line.text)
             times.append(time)
             numbers.append(number)
-    return CleanRun(cleaned, times, ansi), bytes(numbers)
+    return CleanRun(cleaned, times, ansi, continued), bytes(numbers)
 
 
 def clean_lines(text: str, cut: int = 0) -> list[CleanLine]:

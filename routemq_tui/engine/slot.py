@@ -20,6 +20,7 @@ from routemq_tui.engine.metrics import Track, take_sample
 from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
 from routemq_tui.engine.process import ControlError, WorkerProcess
 from routemq_tui.engine.sessions import SessionEntry
+from routemq_tui.engine.snapshot import Exit
 from routemq_tui.engine.states import ALIVE, Event, Status, WorkerState, transition
 from routemq_tui.engine.stepping_aside import SteppingAside
 from routemq_tui.engine.surroundings import Surroundings
@@ -29,6 +30,7 @@ from routemq_tui.worker import black_box, cells, spec
 
 DRAIN_GRACE = 2.0
 """Seconds beyond a drain's own limit until the worker is killed."""
+EXITS_KEPT = 8
 
 
 class Intent(Enum):
@@ -78,7 +80,7 @@ class Slot:
         self.fault = ""
         """Why it is drained, when that was not asked for by anybody."""
         self.blamed = self.kill_counts = self.timed_out = False
-        self.last_exit: str | None = None
+        self.exits: deque[Exit] = deque(maxlen=EXITS_KEPT)
         self.last_error: str | None = None
         self.told_given_up = float("-inf")
         self.hopeless = self.stopped = ""
@@ -160,7 +162,7 @@ class Slot:
         self.drained = self.drain_deadline = None
         self._drain_ends_session, self._drain_time_up = False, float("inf")
         self.usage = Usage(self.process.pid)
-        self.become(Event.START, now, self.last_exit if self.starts > 1 else None)
+        self.become(Event.START, now, self.exits[-1].words if self.exits else None)
         self.say(f"started, pid {self.process.pid}" + (f" (start {self.starts})" if self.starts > 1 else ""))
         if self.emptying:
             self._drain_process(now, ends_session=True, timeout=None)
@@ -263,7 +265,7 @@ class Slot:
         for cell in cells.OF_A_PROCESS:
             self.words[cell] = 0
         self.stuck, self.note, self.holding = False, "", ""
-        self.last_exit = self.hopeless or end.words
+        self.exits.append(Exit(time.time(), self.hopeless or end.words, now - self.started_at))
         if self._drain_ends_session and end.drained and (one_queue or self._was_emptied(end.drained, now)):
             self.around.sessions.ended(self.client_id)
             self.emptying = False

@@ -83,6 +83,17 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a process."""
+
+    time: float
+    """Unix time."""
+    words: str
+    ran_for: float
+    """Seconds from its start."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSnapshot:
     route: str
     slot: int
@@ -102,6 +113,10 @@ class WorkerSnapshot:
     retry_in: float | None = None
     """Seconds until the next start, in back-off."""
     last_exit: str | None = None
+    exits: tuple[Exit, ...] = ()
+    """How its processes ended, the last eight, oldest first."""
+    memory_limit: int | None = None
+    """Bytes it may have (`limits.memory`); it is restarted beyond."""
     last_error: str | None = None
     current_topic: str | None = None
     current_for: float | None = None

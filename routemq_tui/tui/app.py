@@ -34,7 +34,8 @@ from routemq_tui.tui.no_colour import NoColour, wants_no_colour
 from routemq_tui.tui.notices import SECONDS, Sayings, Severity, Toast
 from routemq_tui.tui.palette import KeyCommands
 from routemq_tui.tui.read_only import ReadOnlyEngine
-from routemq_tui.tui.screens.main import WIDE, MainScreen
+from routemq_tui.tui.screens.main import MainScreen
+from routemq_tui.tui.screens.panes import WIDE
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.theme import DARK, THEMES, first_theme, remember_theme
 from routemq_tui.tui.widgets.key_bar import KeyBar

@@ -20,6 +20,7 @@ class Place(StrEnum):
     PROMPT = "a prompt"
     COLUMNS = "the choice of columns"
     STOPPING = "the last screen"
+    LINE = "a line of the log"
     RECORDS = "errors, messages and dead letters"
 
 
@@ -60,6 +61,13 @@ PLACED_KEYS: dict[Place, tuple[PlacedKey, ...]] = {
         PlacedKey("columns.tick", "space", "tick", "Tick"),
         PlacedKey("columns.all", "a", "all", "All"),
     ),
+    Place.LINE: (
+        *_same_as_main(*_SCROLLING),
+        PlacedKey("line.close", "escape,enter,q,ctrl+c", "close", "Close", "escape"),
+        PlacedKey("line.copy", "y", "copy", "Copy"),
+        PlacedKey("line.messages", "4", "go('messages')", "Its message"),
+        PlacedKey("line.errors", "e", "go('errors')", "Its error"),
+    ),
     Place.RECORDS: (
         *_same_as_main(*_SCROLLING),
         PlacedKey("records.back", "escape,q,ctrl+c", "back", "Back", "escape"),
@@ -70,6 +78,7 @@ PLACED_KEYS: dict[Place, tuple[PlacedKey, ...]] = {
         PlacedKey("records.view", "v", "view", "Text or hex"),
         PlacedKey("records.link", "e", "link", "Error, or its message"),
         PlacedKey("records.worker", "w", "worker", "Worker"),
+        PlacedKey("records.logs", "l", "logs", "Its log"),
         PlacedKey("records.tap", "T", "tap", "Tap the route"),
         PlacedKey("records.replay", "a", "replay", "Replay"),
         PlacedKey("records.purge", "X", "purge", "Remove"),

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from routemq_tui.tui.layout_memory import LayoutMemory
 from routemq_tui.tui.row_order import Sort
+from routemq_tui.tui.widgets.log_panes import MOST
 
 if TYPE_CHECKING:
     from routemq_tui.tui.screens.main import MainScreen
 
-ZOOM, PANE, HIDDEN, SORT, UP, HINT = (
+ZOOM, PANE, KEPT, HIDDEN, SORT, UP, HINT = (
     "main.zoom",
     "main.pane",
+    "logs.kept",
     "table.hidden",
     "table.sort",
     "table.ascending",
@@ -33,7 +35,11 @@ class MainLayout:
         if hidden or sort:
             table.order.sort = Sort(sort, memory.get(UP, False))
             table.hide_columns(frozenset(hidden))
-        screen.show_pane(memory.get(PANE, "routes"), memory.get(ZOOM, ""))
+        rows = {row.key.label: row for row in screen.all_rows()}
+        for label in memory.get(KEPT, list[str]())[: MOST - 1]:
+            if label in rows:
+                screen.log_panes.keep(rows[label])
+        screen.panes.restore(memory.get(PANE, "routes"), memory.get(ZOOM, ""))
         self._restored = True
 
     def keep(self) -> None:
@@ -43,8 +49,9 @@ class MainLayout:
         table = screen.table
         self._memory.update(
             {
-                ZOOM: screen.zoomed,
-                PANE: screen.pane_of_focus,
+                ZOOM: screen.panes.zoomed,
+                PANE: screen.panes.focused,
+                KEPT: [key.label for key in screen.log_panes.kept],
                 HIDDEN: sorted(table.hidden),
                 SORT: table.order.sort.column,
                 UP: table.order.sort.ascending,

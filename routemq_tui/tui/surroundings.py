@@ -23,5 +23,7 @@ class Surroundings:
     """Writes the keys of «ids» into a text."""
     select: Callable[[str], None]
     """Select a worker or route by its name."""
+    show_logs: Callable[[str, float], None]
+    """Show what a worker logged at a Unix time."""
     read_only: bool = False
     seen: Seen = field(default_factory=Seen)

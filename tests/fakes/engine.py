@@ -45,7 +45,9 @@ class FakeLogs:
             blocks.append(LogBlock(line.source, blocks[-1].last if blocks else 0))
         ansi = {} if line.ansi is None else {0: line.ansi}
         kind = (line.level, line.stream, line.logger)
-        blocks[-1].append(line.seq, kind, CleanRun([line.text], [line.time], ansi), 0, 1)
+        blocks[-1].append(
+            line.seq, kind, CleanRun([line.text], [line.time], ansi, (0,) if line.continued else ()), 0, 1
+        )
 
     def let_go(self, count: int) -> None:
         self._gone = self.lines[count - 1].seq

@@ -42,3 +42,20 @@ def hostile(logs: FakeLogs) -> None:
         logs.add("temperature/1", text, NOW - 60 + number, level=20)
     logs.add("temperature/2", "red then blink", NOW, ansi="\x1b[31mred\x1b[0m then \x1b[5;8mblink\x1b[0m")
     logs.add("temperature/2", "cursor", NOW, ansi="\x1b]0;title\x07\x1b[3;3Hcursor")
+
+
+TRACEBACK = (
+    "Traceback (most recent call last):",
+    '  File "routes/sensors.py", line 12, in temperature',
+    "    return float(reading)",
+    "           ^^^^^^^^^^^^^^",
+    "ValueError: could not convert string to float: 'warm'",
+)
+
+
+def failure(logs: FakeLogs, source: str = "temperature/1", time: float = NOW) -> int:
+    """A record with a traceback; returns the `seq` of its first line."""
+    head = logs.add(source, "gave up sensors/7/temperature after 3 attempts", time, level=40)
+    for text in TRACEBACK:
+        logs.add(source, text, time, level=40, continued=True)
+    return head.seq

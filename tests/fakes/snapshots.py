@@ -10,6 +10,7 @@ from routemq_tui.engine.snapshot import (
     BrokerSnapshot,
     BrokerState,
     EngineState,
+    Exit,
     Health,
     History,
     Ledger,
@@ -256,3 +257,13 @@ def draining() -> Snapshot:
         worker("temperature", 3, WorkerState.STOPPED, 0.0),
     )
     return replace(snapshot((route("temperature", leaving),)), state=EngineState.STOPPING)
+
+
+def with_exits(snapshot: Snapshot) -> Snapshot:
+    """The first worker has ended a few times, and has nearly all the memory that it may have."""
+    route, *others = snapshot.routes
+    first, *rest = route.workers
+    words = ("killed by hand", "exited by SIGSEGV while handling sensors/3/temperature", "exited with code 3")
+    exits = tuple(Exit(NOW - 600 + 60 * at, text, 45.0 + at) for at, text in enumerate(words))
+    first = replace(first, exits=exits, last_exit=words[-1], restarts=3, memory_limit=48_000_000)
+    return replace(snapshot, routes=(replace(route, workers=(first, *rest)), *others))

@@ -188,7 +188,7 @@ async def test_columns_order_pane_and_zoom_are_there_again(sit: Sit, tmp_path: P
     # when the screen is started again
     async with sit(memory=LayoutMemory(file)) as seat:
         # then
-        assert seat.main.zoomed == "logs"
+        assert seat.main.panes.zoomed == "logs"
         assert seat.app.focused is seat.main.logs
         await seat.press("z", "1")
         assert seat.main.table.hidden == frozenset({"cpu"})
@@ -215,7 +215,7 @@ async def test_strange_values_do_no_harm(sit: Sit, tmp_path: Path, text: str) ->
     file.write_text(text)
     async with sit(memory=LayoutMemory(file), size=NARROW) as seat:
         assert seat.app.focused is seat.main.table
-        assert seat.main.zoomed == ""
+        assert seat.main.panes.zoomed == ""
 
 
 def test_memory_gives_the_default_for_another_type(tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ from routemq_tui.tui.theme import ANSI, CONTRAST, DARK, LIGHT
 from tests.fakes import lines
 from tests.fakes.engine import FakeEngine
 from tests.fakes.messages import letters, told, with_errors
-from tests.fakes.snapshots import after_kills, all_failed, broker_down, busy, draining, no_routes
+from tests.fakes.snapshots import (
+    NOW,
+    after_kills,
+    all_failed,
+    broker_down,
+    busy,
+    draining,
+    no_routes,
+    with_exits,
+)
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 36), (200, 50)
 SIZES = [pytest.param(SMALL, id="80x24"), pytest.param(MIDDLE, id="120x36")]
@@ -186,6 +195,43 @@ def test_filter_prompt_with_a_problem(snap_compare: Compare) -> None:
 def test_filtered_and_paused(snap_compare: Compare) -> None:
     given = keys("slash", *"device 1", "enter", "3", "k", "k")
     assert snap_compare(screen(busy()), terminal_size=SMALL, run_before=given)
+
+
+def log_screen() -> RouteMQApp:
+    """With a failure, one of the workers killed before, and a line of JSON."""
+    engine = FakeEngine(with_exits(busy()))
+    lines.usual(engine.logs)
+    lines.failure(engine.logs, "temperature/1", NOW - 1)
+    engine.logs.add("temperature/2", '{"event": "stored", "device": "a7", "value": 21.5, "tags": ["x"]}', NOW)
+    return RouteMQApp(engine, tick=None, theme=DARK.name)
+
+
+@pytest.mark.parametrize("size", ALL_SIZES)
+def test_logs_side_by_side(snap_compare: Compare, size: tuple[int, int]) -> None:
+    """As many as there is room for; in the first a traceback is open."""
+    moves = ("j", "|") * 4
+    assert snap_compare(
+        log_screen(), terminal_size=size, run_before=keys("j", *moves, "g", "3", "[", "enter")
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_folded_traceback(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(log_screen(), terminal_size=size, run_before=keys("3", "f", "k"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_log_line_whole(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(log_screen(), terminal_size=size, run_before=keys("3", "f", "enter"))
+
+
+def test_going_to_a_time(snap_compare: Compare) -> None:
+    assert snap_compare(log_screen(), terminal_size=SMALL, run_before=keys("J", "5", "x"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_detail_of_a_worker_that_ended_before(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(log_screen(), terminal_size=size, run_before=keys("j", "enter", "G"))
 
 
 @pytest.mark.parametrize("size", SIZES)

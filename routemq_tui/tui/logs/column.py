@@ -10,8 +10,8 @@ from typing import NamedTuple
 from weakref import ref
 
 from routemq_tui.engine.log_block import LogBlock
-from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogLine
+from routemq_tui.tui.logs.shown import Shown
 
 
 class LogPlace(NamedTuple):
@@ -69,7 +69,11 @@ class Part:
             return 0
         return self.stop - bisect_right(self.block.seqs, seq, self.scanned, self.stop)
 
-    def scan(self, chosen: LogFilter) -> None:
+    def narrow(self) -> None:
+        """From now on not all of its lines are shown."""
+        self.hits, self.scanned = array("H"), self.start
+
+    def scan(self, chosen: Shown) -> None:
         """Filter what came."""
         waiting = self.waiting
         if self.hits is None or not waiting:
@@ -119,7 +123,7 @@ class Column:
         self._lasts = [part.block.seqs[part.stop - 1] for part in parts]
         self.shown = sum(map(len, parts))
         self.held = sum(part.stop - part.start for part in parts)
-        self.waiting = sum(part.waiting for part in parts) if parts and parts[0].hits is not None else 0
+        self.waiting = sum(part.waiting for part in parts if part.hits is not None)
         self._counts = None
 
     def scanned(self, waited: int, shown: int) -> None:
@@ -147,6 +151,49 @@ class Column:
         if self._counts is None:
             self._counts = list(accumulate(map(len, self.parts), initial=0))
         return self._counts[index] + self.parts[index].before(seq)
+
+    def find(self, seq: int) -> tuple[int, int] | None:
+        """Which part holds a line, shown or not, and its place there; None: it was let go."""
+        number = bisect_left(self._lasts, seq)
+        if number == len(self.parts):
+            return None
+        part = self.parts[number]
+        place = bisect_left(part.block.seqs, seq, part.start, part.stop)
+        return (number, place) if part.block.seqs[place] == seq else None
+
+    def traceback(self, seq: int, most: int) -> list[LogPlace]:
+        """A line and the traceback that it begins, shown or not; empty when it begins none or was let go.
+
+        Of a line within a traceback, that traceback and the line it belongs to.
+        """
+        found = self.find(seq)
+        if found is None:
+            return []
+        number, place = found
+        while self.parts[number].block.continues(place):
+            if place > self.parts[number].start:
+                place -= 1
+            elif number:
+                number -= 1
+                place = self.parts[number].stop - 1
+            else:
+                break  # Its first line was let go.
+        head = self.parts[number].block
+        lines = [LogPlace(head.seqs[place], head, place)]
+        for part in self.parts[number:]:
+            for at in range(place + 1 if part.block is head else part.start, part.stop):
+                if len(lines) > most or not part.block.continues(at):
+                    return lines if len(lines) > 1 else []
+                lines.append(LogPlace(part.block.seqs[at], part.block, at))
+        return lines if len(lines) > 1 else []
+
+    def since(self, time: float) -> int | None:
+        """The `seq` of the first line, shown or not, from a time on; None when all are older."""
+        for part in self.parts:
+            block = part.block
+            if block.time(part.stop - 1) >= time:
+                return block.seqs[block.since(time, part.start, part.stop)]
+        return None
 
     def lines(self) -> Iterator[LogLine]:
         """All shown lines; a block is read at once."""

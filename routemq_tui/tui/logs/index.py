@@ -11,16 +11,33 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import islice
 from operator import attrgetter
+from typing import NamedTuple
 
 from routemq_tui.engine.log_block import LogBlock
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogHolding, LogLine
 from routemq_tui.tui.logs.column import Column, LogPlace, Part
+from routemq_tui.tui.logs.shown import Shown
+
+LONGEST_TRACEBACK = 5_000
+"""Lines."""
+
+
+class Fold(NamedTuple):
+    """A traceback, seen from the line that it begins with."""
+
+    lines: int
+    """Those below it."""
+    is_open: bool
+    last: str
+    """What the last of them says: the exception."""
 
 
 class LogIndex:
-    def __init__(self) -> None:
-        self.filter = LogFilter()
+    def __init__(self, folds: bool = True) -> None:
+        self.folds = folds
+        """Tracebacks are folded to their first line, but those that were opened."""
+        self.shown = Shown(LogFilter())
         self.cleared = 0
         """Lines up to this `seq` are not shown."""
         self.mark = self.watch = 0
@@ -31,6 +48,10 @@ class LogIndex:
         self.skipped = 0
         """Lines that were not filtered, since somebody had no patience."""
         self._new_gone = 0
+
+    @property
+    def filter(self) -> LogFilter:
+        return self.shown.filter
 
     # What the store holds
 
@@ -48,7 +69,7 @@ class LogIndex:
         self.missed = self._new_gone = 0
 
     def set_filter(self, chosen: LogFilter) -> None:
-        self.filter = chosen
+        self.shown = Shown(chosen, self.folds, self.shown)
         self.skipped = self._new_gone = 0
         for column in self._columns.values():
             for part in column.drop(len(column.parts)):
@@ -83,15 +104,18 @@ class LogIndex:
         for block in blocks[known:]:
             stop = holding.in_last if block is blocks[-1] else len(block)
             if block.first == last:
-                column.parts[-1].stop = stop
+                part = column.parts[-1]
+                part.stop = stop
+                if part.hits is None and not self.shown.all_of(block):
+                    part.narrow()
             elif block.seqs[stop - 1] > self.cleared:
                 column.add(self._part(block, stop))
         column.seen = blocks[-1].first + holding.in_last
         column.changed()
 
-    def _part(self, block: LogBlock, stop: int) -> Part:
-        start = bisect_right(block.seqs, self.cleared, 0, stop) if self.cleared else 0
-        return Part(block, start, stop, not self.filter.empty)
+    def _part(self, block: LogBlock, stop: int, start: int = 0) -> Part:
+        start = bisect_right(block.seqs, self.cleared, start, stop) if self.cleared else start
+        return Part(block, start, stop, not self.shown.all_of(block))
 
     def _let_go(self, column: Column, count: int) -> None:
         for part in column.drop(count):
@@ -108,18 +132,52 @@ class LogIndex:
 
     def to_scan(self, near: int) -> list[Part]:
         """Parts that are not filtered yet, the nearest to a `seq` last."""
-        if self.filter.empty:
-            return []
-        found = [part for column in self._columns.values() for part in column.parts if part.waiting]
+        waiting = [column for column in self._columns.values() if column.waiting]
+        found = [part for column in waiting for part in column.parts if part.waiting]
         return sorted(found, key=lambda part: -_distance(part, near))
 
     def scan(self, part: Part) -> None:
         """Filter what came to a part."""
-        part.scan(self.filter)
+        part.scan(self.shown)
 
     def skip_waiting(self) -> None:
         """Filter nothing of what waits now; what comes later is filtered as before."""
-        self.skipped += sum(part.skip() for part in self.to_scan(0))
+        for part in self.to_scan(0):
+            if self.filter.expression is None:
+                part.scan(self.shown)  # That is done in no time, and a line left out would be missing.
+            else:
+                self.skipped += part.skip()
+
+    # Tracebacks
+
+    def traceback(self, line: LogLine) -> list[LogPlace]:
+        """A line and the traceback that it begins or is a line of, shown or not; empty: there is none."""
+        column = self._columns.get(line.source)
+        return [] if column is None else column.traceback(line.seq, LONGEST_TRACEBACK)
+
+    def fold(self, line: LogLine) -> Fold | None:
+        """What there is to be said of the traceback that a line begins; None when it begins none."""
+        if line.continued or not self.shown.folds:
+            return None
+        places = self.traceback(line)
+        if not places:
+            return None
+        return Fold(len(places) - 1, line.seq in self.shown.opened, places[-1].line.text)
+
+    def turn_fold(self, line: LogLine) -> LogLine | None:
+        """Open the traceback of a line, or fold it; returns its first line, None when there is none."""
+        places = self.traceback(line) if self.shown.folds else []
+        if not places:
+            return None
+        self.shown.turn(places[0].seq, frozenset(place.seq for place in places[1:]))
+        column = self._columns[line.source]
+        touched = {id(place.block) for place in places}
+        for part in column.parts:
+            if id(part.block) in touched and part.hits is not None:
+                part.narrow()
+                part.scan(self.shown)
+        column.changed()
+        return places[0].line
 
     # Places
 
@@ -175,6 +233,11 @@ class LogIndex:
                 low = middle + 1
         return low
 
+    def since(self, time: float) -> int | None:
+        """The `seq` of the first line, shown or not, of a time or later; None: all are older."""
+        found = [seq for column in self._columns.values() if (seq := column.since(time)) is not None]
+        return min(found, default=None)
+
     def parts(self) -> list[Part]:
         return [part for column in self._columns.values() for part in column.parts]
 
@@ -185,14 +248,23 @@ class LogIndex:
         columns = [column.lines() for column in self._columns.values()]
         return columns[0] if len(columns) == 1 else heapq.merge(*columns, key=_seq)
 
+    def place(self, seq: int) -> LogPlace | None:
+        """A line that is held, shown or not."""
+        for column in self._columns.values():
+            if (found := column.find(seq)) is not None:
+                block = column.parts[found[0]].block
+                return LogPlace(seq, block, found[1])
+        return None
+
     def snapshot(self) -> LogIndex:
-        """The same lines, whatever comes or goes from now on."""
-        copy = LogIndex()
-        copy.filter = self.filter
+        """The same lines, whatever comes or goes from now on, and what is folded among them."""
+        copy = LogIndex(folds=False)
+        copy.shown = Shown(self.filter, folds=False)
+        as_shown = self.filter.expression is not None  # Nothing is folded then, and scanning may take long.
         for name, column in self._columns.items():
             kept = copy._columns[name] = Column()
             for part in column.parts:
-                kept.add(part.copy())
+                kept.add(part.copy() if as_shown else copy._part(part.block, part.stop, part.start))
             kept.changed()
         return copy
 

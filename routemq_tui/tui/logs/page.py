@@ -53,6 +53,10 @@ class LogPage:
         """Nothing that was in sight belongs to the view any more."""
         self.rows, self._kept, self.at_end = [], [], True
 
+    def forget_hidden(self) -> None:
+        """Of the lines in sight, those that the view has but does not show any more are not kept."""
+        self._kept = [line for line in self._kept if self._index.place(line.seq) is None]
+
     # Lines
 
     @property

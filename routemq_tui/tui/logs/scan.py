@@ -22,8 +22,12 @@ Answer = Callable[["LogSearch"], None]
 class LogSearch:
     """The next shown line that is wanted, from a `seq` on in one direction, then round the end."""
 
-    def __init__(self, index: LogIndex, wanted: LogFilter, start: int, step: int) -> None:
+    def __init__(
+        self, index: LogIndex, wanted: LogFilter, start: int, step: int, beginnings: bool = False
+    ) -> None:
+        """`beginnings`: no line within a traceback; else those of folded ones are looked at, too."""
         self._index, self._wanted, self._start, self._step = index, wanted, start, step
+        self._beginnings = beginnings
         self.found: int | None = None
         self.round_the_end = False
         self._parts = self._to_search()
@@ -77,21 +81,31 @@ class LogSearch:
 
     def _search(self, part: Part, low: int, high: int) -> None:
         self._index.scan(part)
-        hits: Sequence[int] = range(low, high)
-        if part.hits is not None:
-            hits = part.hits[bisect_left(part.hits, low) : bisect_left(part.hits, high)]
-        place = self._nearest(part, hits)
+        place = self._nearest(part, self._hits(part, low, high))
         if place is not None:
             seq = part.block.seqs[place]
             if self.found is None or (seq < self.found) is (self._step > 0):
                 self.found = seq
 
+    def _hits(self, part: Part, low: int, high: int) -> Sequence[int]:
+        """The places to be looked at."""
+        hits: Sequence[int] = range(low, high)
+        if self._index.shown.folds and part.block.goes_on:
+            hits = self._index.filter.places(part.block, low, high)
+        elif part.hits is not None:
+            hits = part.hits[bisect_left(part.hits, low) : bisect_left(part.hits, high)]
+        if self._beginnings and part.block.goes_on:
+            hits = [place for place in hits if not part.block.continues(place)]
+        return hits
+
     def _nearest(self, part: Part, hits: Sequence[int]) -> int | None:
+        if not hits:
+            return None
         if len(hits) <= FEW:
             nearest = hits if self._step > 0 else reversed(hits)
             return next((place for place in nearest if self._wanted.passes(part.block.line(place))), None)
         found = self._wanted.places(part.block, hits[0], hits[-1] + 1)
-        if part.hits is not None:
+        if len(hits) <= hits[-1] - hits[0]:
             shown = set(hits)
             found = [place for place in found if place in shown]
         if not found:

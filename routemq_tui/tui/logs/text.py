@@ -134,13 +134,11 @@ def prefix_width(source_width: int, roomy: bool) -> int:
     return (20 if roomy else 12) + (source_width + 1 if source_width else 0)
 
 
-def prefix_of(
-    line: LogLine, when: str, source_width: int, roomy: bool, marked: bool = False
-) -> list[Fragment]:
-    """A margin with the mark, time, level and, where lines of several sources are merged, the source."""
+def prefix_of(line: LogLine, when: str, source_width: int, roomy: bool, margin: str = " ") -> list[Fragment]:
+    """A margin of one cell, time, level and, where lines of several sources are merged, the source."""
     word, tone = level_of(line.level)
     fragments = [
-        Fragment("◆" if marked else " ", Tone.ACCENT),
+        Fragment(margin, Tone.ACCENT),
         Fragment(f"{when} ", Tone.MUTED),
         Fragment(f"{word:<5} " if roomy else f"{word[0]} ", tone),
     ]

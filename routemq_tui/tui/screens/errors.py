@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from routemq_tui.engine.snapshot import ErrorGroup
+from routemq_tui.tui.message_near import MOST_APART
 from routemq_tui.tui.payload_text import payload_lines, plain, traceback_lines
 from routemq_tui.tui.record_columns import RecordColumn
 from routemq_tui.tui.screens.messages import MessagesScreen, time_of_day
@@ -27,7 +28,7 @@ class ErrorsScreen(RecordsScreen[ErrorGroup]):
     FILTER_HINT = "words of the error, its place, route or worker · Enter shows only these · empty shows all"
     HINT = (
         "«records.open» whole · «records.filter» filter · «records.link» example message · «records.worker» "
-        "worker · «records.copy» copy the traceback · ● new since you looked"
+        "worker · «records.logs» log · «records.copy» copy the traceback · ● new since you looked"
     )
 
     def __init__(self, around: Surroundings, wanted: str = "", select: Hashable = None) -> None:
@@ -106,6 +107,16 @@ class ErrorsScreen(RecordsScreen[ErrorGroup]):
     def action_worker(self) -> None:
         if (record := self.records.record) is not None and record.workers:
             self.go_to_worker(record.workers[-1])
+
+    def action_logs(self) -> None:
+        """To what the worker of the last one logged then."""
+        if (record := self.records.record) is None or not record.workers:
+            return
+        example = self.around.engine.messages.get(record.example) if record.example else None
+        if example is None:
+            self.go_to_logs(record.workers[-1], record.last_seen - MOST_APART)
+        else:
+            self.go_to_logs(example.worker, example.time - example.duration)
 
     def action_link(self) -> None:
         record = self.records.record

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from typing import Any
-
-from textual.screen import Screen
+from typing import TYPE_CHECKING
 
 from routemq_tui.engine.log_filter import LogFilter, expression_of
 from routemq_tui.tui.logs.export import name_problem, proposed_name, write_lines
 from routemq_tui.tui.logs.index import LogIndex
+from routemq_tui.tui.logs.moment import HINT, moment_problem, parse_moment
 from routemq_tui.tui.notices import Severity
-from routemq_tui.tui.rows import Row
+from routemq_tui.tui.screens.log_line import LogLineScreen
 from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.widgets.log_panes import LogPanes
 from routemq_tui.tui.widgets.log_view import LogView
+
+if TYPE_CHECKING:
+    from routemq_tui.tui.screens.main import MainScreen
 
 LEVELS = (0, 20, 30, 40)
 ERRORS = LogFilter(level=40)
@@ -31,16 +35,9 @@ Tell = Callable[[str, Severity], None]
 
 
 class LogDesk:
-    def __init__(
-        self,
-        screen: Screen[Any],
-        logs: LogView,
-        row: Callable[[], Row | None],
-        tell: Tell,
-        fill: Callable[[str], str],
-    ) -> None:
+    def __init__(self, screen: MainScreen, panes: LogPanes, tell: Tell, fill: Callable[[str], str]) -> None:
         """`tell` and `fill` write the keys of «ids» into a text."""
-        self._screen, self._logs, self._row, self._tell, self._fill = screen, logs, row, tell, fill
+        self._screen, self._panes, self._tell, self._fill = screen, panes, tell, fill
         self.actions: dict[str, Callable[[], None]] = {
             "filter": self.filter,
             "search": self.search,
@@ -49,16 +46,67 @@ class LogDesk:
             "next_error": lambda: self.error(1),
             "previous_error": lambda: self.error(-1),
             "level": self.level,
-            "follow": logs.toggle_follow,
-            "wrap": logs.toggle_wrap,
-            "time": self.time,
-            "mark": logs.toggle_mark,
+            "follow": lambda: self._logs.toggle_follow(),
+            "wrap": lambda: self._logs.toggle_wrap(),
+            "time": lambda: self._logs.next_time_mode(),
+            "jump": self.jump,
+            "mark": lambda: self._logs.toggle_mark(),
             "next_mark": self.next_mark,
-            "select": logs.toggle_selecting,
+            "select": lambda: self._logs.toggle_selecting(),
             "copy": self.copy,
             "export": self.export,
-            "clear": logs.clear,
+            "clear": lambda: self._logs.clear(),
+            "split": self.split,
+            "unsplit": self.unsplit,
         }
+
+    @property
+    def _logs(self) -> LogView:
+        return self._panes.active.view
+
+    def open(self) -> None:
+        """A traceback in its place, or folded again; any other line whole, over the screen."""
+        logs = self._logs
+        if logs.turn_fold():
+            return
+        line = logs.current
+        if line is None:
+            self._tell("There is no line to open", "warning")
+            return
+
+        def closed(wanted: str | None) -> None:
+            if wanted:
+                self._screen.records.actions[wanted]()
+
+        logs.hold()
+        self._screen.app.push_screen(LogLineScreen(line, logs.below(line), self._fill), closed)
+
+    def jump(self) -> None:
+        """To a time."""
+        now = self._now()
+
+        def chosen(text: str | None) -> None:
+            if text and not self._logs.to_time(parse_moment(text, now)):
+                self._tell("There is no line yet", "warning")
+
+        hint = f"{HINT} · Esc leaves it"
+        self._ask(Prompt("Go to:", hint, lambda text: moment_problem(text, now)), chosen)
+
+    def split(self) -> None:
+        row = self._panes.active.row
+        problem = self._panes.split(row) if row is not None else "There is no route yet"
+        if problem:
+            self._tell(problem, "warning")
+        self._screen.layout_changed()
+
+    def unsplit(self) -> None:
+        if not self._panes.unsplit():
+            self._tell("There is one pane of logs: «split» keeps its lines in another", "warning")
+        self._screen.layout_changed()
+
+    def _now(self) -> float:
+        row = self._panes.active.row
+        return time.time() if row is None else row.snapshot.time
 
     def filter(self) -> None:
         logs = self._logs
@@ -89,7 +137,7 @@ class LogDesk:
             self._logs.find_match(step, self._went(step, f"No line here matches {text}"))
 
     def error(self, step: int) -> None:
-        self._logs.find(ERRORS, step, self._went(step, "No error among the lines here"))
+        self._logs.find(ERRORS, step, self._went(step, "No error among the lines here"), True)
 
     def next_mark(self) -> None:
         self._went(1, "No line is marked: «mark» marks one")(self._logs.find_mark())
@@ -110,9 +158,6 @@ class LogDesk:
         now = LEVELS.index(chosen.level)
         self._logs.set_filter(chosen.with_level(LEVELS[(now + 1) % len(LEVELS)]))
 
-    def time(self) -> None:
-        self._logs.next_time_mode()
-
     def copy(self) -> None:
         text = self._logs.selected_text()
         if text is None:
@@ -131,7 +176,7 @@ class LogDesk:
             self._tell(told, "information")
 
     def export(self) -> None:
-        row = self._row()
+        row = self._panes.active.row
         title = "logs" if row is None else row.key.label
         name = proposed_name(title, row.snapshot.time if row is not None else 0.0)
         lines = self._logs.all_lines()

@@ -14,11 +14,10 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Static
 
 from routemq_tui.engine.log_filter import LogFilter
-from routemq_tui.engine.port import EnginePort
+from routemq_tui.engine.port import EnginePort, LogLine
 from routemq_tui.engine.snapshot import Snapshot
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.first_hint import HINT_SECONDS, FirstHint
@@ -35,6 +34,7 @@ from routemq_tui.tui.screens.confirm import Confirm
 from routemq_tui.tui.screens.help import Help, Wording
 from routemq_tui.tui.screens.leaving import Leaving
 from routemq_tui.tui.screens.log_desk import LogDesk
+from routemq_tui.tui.screens.panes import Panes
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.screens.record_desk import RecordDesk
 from routemq_tui.tui.surroundings import Surroundings
@@ -42,13 +42,9 @@ from routemq_tui.tui.widgets.detail import Detail, DetailHeading
 from routemq_tui.tui.widgets.header import Header
 from routemq_tui.tui.widgets.key_bar import KeyBar
 from routemq_tui.tui.widgets.lines import Motion
-from routemq_tui.tui.widgets.log_strip import LogStrip
+from routemq_tui.tui.widgets.log_panes import LogPanes
 from routemq_tui.tui.widgets.log_view import LogView
 from routemq_tui.tui.widgets.route_table import RouteTable, TableHeading
-
-PANES = ("routes", "detail", "logs")
-WIDE = 110
-"""Columns from which on the detail has a place beside the table."""
 
 
 class MainScreen(Screen[None]):
@@ -65,7 +61,6 @@ class MainScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self._engine, self._tick, self._habits = engine, tick, habits
-        self.zoomed = ""
         self._toasts = Toasts()
 
     def compose(self) -> ComposeResult:
@@ -77,9 +72,7 @@ class MainScreen(Screen[None]):
             with Vertical(id="detail", classes="pane"):
                 yield DetailHeading(id="detail-heading", classes="heading")
                 yield Detail(self._engine.history, id="detail-lines")
-        with Vertical(id="logs", classes="pane"):
-            yield LogStrip(id="logs-strip", classes="heading")
-            yield LogView(self._engine.logs, id="logs-view")
+        yield LogPanes(self._engine.logs, id="logs")
         yield FirstHint(id="hint")
         yield KeyBar(id="keys")
         yield Static("routemq needs more room:\nat least 60 columns and 15 lines.", id="too-small")
@@ -87,16 +80,19 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         self.table = self.query_one(RouteTable)
         self.table.changed = self._show_selected
-        self.logs = self.query_one(LogView)
-        self._header, self._strip = self.query_one(Header), self.query_one(LogStrip)
+        self._log_panes = self.query_one(LogPanes)
+        self._header = self.query_one(Header)
         self._detail_heading, self._detail = self.query_one(DetailHeading), self.query_one(Detail)
-        around = Surroundings(self._engine, self.fill, self._select_named, self._habits.ui.read_only)
-        self.records = RecordDesk(self, around, lambda: self.table.row, self._tell)
-        self.desk = LogDesk(self, self.logs, lambda: self.table.row, self._tell, self.fill)
+        self.panes = Panes(self, self.layout_changed)
+        self._layout = MainLayout(self._habits.memory, self)
+        around = Surroundings(
+            self._engine, self.fill, self._select_named, self._show_logs_at, self._habits.ui.read_only
+        )
+        self.records = RecordDesk(self, around, lambda: self.table.row, self._chosen_line, self._tell)
+        self.desk = LogDesk(self, self._log_panes, self._tell, self.fill)
         self.bindings_updated_signal.subscribe(self, lambda _: self._show_keys())
         self._leaving = Leaving(cast(App[int], self.app), self._engine, self._habits)
         self.tick()
-        self._layout = MainLayout(self._habits.memory, self)
         self._layout.restore()
         if self._layout.wants_hint():
             self.query_one(FirstHint).show_names(self._habits.key_names())
@@ -115,7 +111,7 @@ class MainScreen(Screen[None]):
         """Take what the engine has that is new."""
         with self.app.batch_update():
             self.snapshot = self._engine.snapshot()
-            self.logs.pull()
+            self._log_panes.pull()
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         if snapshot is None:
@@ -136,16 +132,20 @@ class MainScreen(Screen[None]):
         row = self.table.row
         self._detail_heading.show_row(row, self._detail.span)
         self._detail.show_row(row)
-        self.logs.show_row(row)
-        self._show_strip()
+        self._log_panes.show_row(row)
         self._show_keys()
 
-    @on(LogView.Changed)
-    def _show_strip(self) -> None:
-        self._strip.show_status(self.logs.status, self.table.row)
+    @property
+    def logs(self) -> LogView:
+        """The one that keys work on."""
+        return self._log_panes.active.view
+
+    @property
+    def log_panes(self) -> LogPanes:
+        return self._log_panes
 
     def _show_keys(self) -> None:
-        first = Group.LOGS if self.focused is self.logs else None
+        first = Group.LOGS if isinstance(self.focused, LogView) else None
         self.query_one(KeyBar).show_keys(lambda key: not self.refusal(key), self.display_of, first)
 
     # Keys
@@ -255,26 +255,20 @@ class MainScreen(Screen[None]):
         cast(Motion, pane).move(motion)
 
     def action_next_pane(self, step: int) -> None:
-        panes = [name for name in PANES if self._pane(name).display and self._is_shown(name)]
-        here = self.pane_of_focus
-        place = panes.index(here) if here in panes else 0
-        self._focus(panes[(place + step) % len(panes)])
+        self.panes.next(step)
 
     def action_pane(self, name: str) -> None:
-        """To a pane; one that has no place on a narrow screen takes all of it."""
-        if self.zoomed and self.zoomed != name:
-            self._zoom("")
-        if not self._is_shown(name):
-            self._zoom(name)
-        self._focus(name)
+        self.panes.go(name)
 
     def action_open(self) -> None:
         row = self.table.row
-        if self.focused is not self.table or row is None:
+        if isinstance(self.focused, LogView):
+            self.desk.open()
+        elif self.focused is not self.table or row is None:
             return
-        if row.worker is not None:
-            self._zoom("detail")
-            self._focus("detail")
+        elif row.worker is not None:
+            self.panes.zoom("detail")
+            self.panes.focus("detail")
         else:
             self.table.toggle_fold()
 
@@ -314,14 +308,7 @@ class MainScreen(Screen[None]):
         self.table.toggle_fold()
 
     def action_zoom(self) -> None:
-        if self.zoomed:
-            self.action_back()
-            return
-        name = self.pane_of_focus
-        if name == "routes" and self.has_class("-narrow"):
-            name = "detail"
-        self._zoom(name)
-        self._focus(name)
+        self.panes.toggle_zoom()
 
     def action_back(self) -> None:
         """Out of a selection, then of a zoom, then to the routes, then without a filter."""
@@ -330,12 +317,10 @@ class MainScreen(Screen[None]):
             return
         if self.logs.back():
             return
-        if self.zoomed:
-            was = self.zoomed
-            self._zoom("")
-            self._focus(was if self._is_shown(was) else "routes")
-        elif self.pane_of_focus != "routes":
-            self._focus("routes")
+        if self.panes.leave_zoom():
+            return
+        if self.panes.focused != "routes":
+            self.panes.focus("routes")
         elif self.table.order.wanted:
             self.table.show_only("")
         elif self.logs.filter.text:
@@ -343,50 +328,32 @@ class MainScreen(Screen[None]):
 
     def select(self, key: RowKey) -> None:
         self.table.select(key)
-        self._focus("routes")
+        self.panes.focus("routes")
 
     def all_rows(self) -> list[Row]:
         return RowOrder().rows(self.snapshot) if self.snapshot is not None else []
 
-    def _zoom(self, name: str) -> None:
-        self.zoomed = name
-        for pane in PANES:
-            self.set_class(pane == name, f"-zoom-{pane}")
-        self._layout.keep()
-
-    def show_pane(self, pane: str, zoomed: str) -> None:
-        """As it was left the last time, as far as there is room for it now."""
-        if zoomed in PANES:
-            self._zoom(zoomed)
-        # By the size: the classes that say how wide the screen is come with its first event.
-        fits = pane != "detail" or bool(zoomed) or self.app.size.width >= WIDE
-        if pane in PANES and fits and self._is_shown(pane):
-            self._focus(pane)
-
     def on_descendant_focus(self) -> None:
+        self.layout_changed()
+
+    def layout_changed(self) -> None:
         self._layout.keep()
-
-    def _is_shown(self, name: str) -> bool:
-        if self.zoomed:
-            return name == self.zoomed
-        return name != "detail" or not self.has_class("-narrow")
-
-    def _pane(self, name: str) -> Widget:
-        return self.query_one(f"#{name}")
-
-    @property
-    def pane_of_focus(self) -> str:
-        focused = self.focused
-        return focused.id.partition("-")[0] if focused is not None and focused.id else "routes"
-
-    def _focus(self, name: str) -> None:
-        target = {"routes": "#routes-table", "detail": "#detail-lines", "logs": "#logs-view"}[name]
-        # At once, not after the next drawing: the next key may have been pressed already.
-        self.set_focus(self.query_one(target))
 
     def _select_named(self, name: str) -> None:
         route, _, slot = name.rpartition("/")
         self.select(RowKey(route, int(slot)) if route and slot.isdigit() else RowKey(name))
+
+    def _show_logs_at(self, worker: str, time: float) -> None:
+        """The logs of a worker, paused at the first line of a time."""
+        self._select_named(worker)
+        self.panes.go("logs")
+        self._log_panes.focus_first()
+        self.logs.to_time(time)
+
+    def _chosen_line(self) -> LogLine | None:
+        """The line of the log that is looked at; None while another pane has the focus, or it follows."""
+        at_logs = isinstance(self.focused, LogView) and not self.logs.status.following
+        return self.logs.current if at_logs else None
 
     def action_records(self, name: str) -> None:
         self.records.actions[name]()

@@ -61,7 +61,8 @@ class MessagesScreen(RecordsScreen[TappedMessage]):
     FILTER_HINT = "words of topic, worker, outcome or error · >20ms: slower than that · empty shows all"
     HINT = (
         "«records.open» whole · «records.filter» filter · «records.tap» tap the route · «records.link» its "
-        "errors · «records.worker» its worker · «records.view» text or hex · «records.copy» copy"
+        "errors · «records.worker» its worker · «records.logs» log · «records.view» text or hex · "
+        "«records.copy» copy"
     )
 
     def __init__(
@@ -171,6 +172,10 @@ class MessagesScreen(RecordsScreen[TappedMessage]):
     def action_worker(self) -> None:
         if (record := self.records.record) is not None:
             self.go_to_worker(record.worker)
+
+    def action_logs(self) -> None:
+        if (record := self.records.record) is not None:
+            self.go_to_logs(record.worker, record.time - record.duration)
 
     def action_link(self) -> None:
         from routemq_tui.tui.screens.errors import ErrorsScreen  # each leads to the other

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from textual.screen import Screen
 
 from routemq_tui.engine.commands import Publish, SetTap
+from routemq_tui.engine.messages import TappedMessage
+from routemq_tui.engine.port import LogLine
+from routemq_tui.tui.message_near import message_near
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.screens.dead_letters import DeadLettersScreen
@@ -16,13 +19,21 @@ from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.surroundings import Surroundings
 
 Tell = Callable[[str, Severity], None]
+MESSAGES_KEPT = 1_000_000
+"""More than there ever are."""
 
 
 class RecordDesk:
     def __init__(
-        self, screen: Screen[None], around: Surroundings, row: Callable[[], Row | None], tell: Tell
+        self,
+        screen: Screen[None],
+        around: Surroundings,
+        row: Callable[[], Row | None],
+        line: Callable[[], LogLine | None],
+        tell: Tell,
     ) -> None:
-        self._screen, self._around, self._row, self._tell = screen, around, row, tell
+        """`line`: the line of the log that somebody looks at."""
+        self._screen, self._around, self._row, self._line, self._tell = screen, around, row, line, tell
         self.actions: dict[str, Callable[[], None]] = {
             "errors": self.errors,
             "messages": self.messages,
@@ -32,7 +43,11 @@ class RecordDesk:
         }
 
     def errors(self) -> None:
-        """All of them; of the selected route, by its name as the filter."""
+        """All of them; of the selected route, by its name as the filter. From a line of the log, its own."""
+        message = self._message_of_line()
+        if message is not None and message.group:
+            self._screen.app.push_screen(ErrorsScreen(self._around, select=message.group))
+            return
         row = self._row()
         wanted = "" if row is None or row.route is None else row.key.label
         groups = self._around.engine.snapshot().errors
@@ -40,10 +55,27 @@ class RecordDesk:
         self._screen.app.push_screen(ErrorsScreen(self._around, wanted if touched else ""))
 
     def messages(self) -> None:
+        """Those of the selected route or worker. From a line of the log, that which was handled then."""
+        message = self._message_of_line()
+        if message is not None:
+            route = next(
+                (each for each in self._around.engine.snapshot().routes if each.name == message.route), None
+            )
+            self._screen.app.push_screen(MessagesScreen(self._around, route, select=message.seq))
+            return
+        if self._line() is not None:
+            self._tell("No message that is kept was handled then: «tap» keeps the next ones", "warning")
         row = self._row()
         route = None if row is None else row.route
         wanted = row.key.label if row is not None and row.worker is not None else ""
         self._screen.app.push_screen(MessagesScreen(self._around, route, wanted))
+
+    def _message_of_line(self) -> TappedMessage | None:
+        line = self._line()
+        if line is None:
+            return None
+        kept = self._around.engine.messages.read(line.route, limit=MESSAGES_KEPT).messages
+        return message_near(kept, line)
 
     def letters(self) -> None:
         self._screen.app.push_screen(DeadLettersScreen(self._around))

@@ -200,6 +200,15 @@ class RecordsScreen(Screen[None], Generic[T]):
     def ask(self, question: str, loss: str, yes: str, then: Callable[[], None]) -> None:
         self.app.push_screen(Confirm(question, loss, yes), lambda answer: then() if answer else None)
 
+    def go_to_logs(self, worker: str, time: float) -> None:
+        self._leave_all()
+        self.around.show_logs(worker, time)
+
+    def _leave_all(self) -> None:
+        """Back to the main screen, whichever way led here."""
+        while isinstance(self.app.screen, RecordsScreen):
+            self.app.pop_screen()
+
     def go_to_worker(self, name: str) -> None:
-        self.dismiss(None)
+        self._leave_all()
         self.around.select(name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from routemq_tui.engine.port import Span
-from routemq_tui.engine.snapshot import History, Mark, Metrics, RouteSnapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import Exit, History, Mark, Metrics, RouteSnapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.ledgers import entry_lines, headline, ledgers_of
 from routemq_tui.tui.row_cells import SILENT, reason_of, state_cell
@@ -27,6 +28,9 @@ LABEL = 12
 VALUE = 8
 """Width of the value at the right of a sparkline."""
 MARKS_SHOWN = 3
+EXITS_SHOWN = 4
+"""Of the earlier ends of a worker's processes."""
+MEMORY_HIGH = 0.8
 BREAKS = "/.:-_"
 """A topic, a handler or an id may be broken after one of these."""
 DOWN = (WorkerState.FAILED, WorkerState.BACKOFF)
@@ -186,7 +190,7 @@ def worker_facts(worker: WorkerSnapshot, route: RouteSnapshot) -> list[Fact]:
         ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
         ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
         ("pid", "-" if worker.pid is None else str(worker.pid), Tone.TEXT),
-        ("memory", format_bytes(metrics.rss_bytes), Tone.TEXT),
+        _memory(metrics.rss_bytes, worker.memory_limit),
         ("broker", link, Tone.TEXT if worker.connected else Tone.WARN),
         ("client id", worker.client_id, Tone.TEXT),
         ("subscribed", route.subscription, Tone.TEXT),
@@ -202,7 +206,25 @@ def worker_facts(worker: WorkerSnapshot, route: RouteSnapshot) -> list[Fact]:
     if worker.last_error:
         trouble.append(("last error", worker.last_error, Tone.BAD))
     # Why it is down comes first; of a worker that runs again it is history.
+    # The last one is told above, in full.
+    trouble += [
+        ("earlier", _exit(each), Tone.MUTED) for each in reversed(worker.exits[-EXITS_SHOWN - 1 : -1])
+    ]
     return trouble + facts if worker.state in SILENT else facts + trouble
+
+
+def _memory(used: int | None, limit: int | None) -> Fact:
+    """Of its limit, where it has one; a warning from four fifths of it on."""
+    if limit is None:
+        return ("memory", format_bytes(used), Tone.TEXT)
+    share = 0.0 if used is None else used / limit
+    text = f"{format_bytes(used)} of {format_bytes(limit)}, {format_percent(share)}"
+    return ("memory", text, Tone.WARN if share >= MEMORY_HIGH else Tone.TEXT)
+
+
+def _exit(each: Exit) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(each.time))
+    return f"{clock} after {format_age(max(0.0, each.ran_for))}: {each.words}"
 
 
 def route_facts(route: RouteSnapshot) -> list[Fact]:

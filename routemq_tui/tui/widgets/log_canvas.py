@@ -303,7 +303,9 @@ class LogCanvas(LineView, inherit_bindings=False):
         before = self._page.time_above(y) if self._mode is TimeMode.DELTA else None
         current = not self._feed.following and self._is_current(y)
         marked, selected = self._stands_out(row)
-        return self._painter.row(row.line, Piece(row.start, row.end, before, current, marked, selected), look)
+        fold = self._index.fold(row.line)
+        piece = Piece(row.start, row.end, before, current, marked, selected, fold)
+        return self._painter.row(row.line, piece, look)
 
     def _is_current(self, y: int) -> bool:
         """A row of the current line, or of the one nearest to it."""

@@ -13,6 +13,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from routemq_tui.engine.port import LogLine
+from routemq_tui.tui.logs.index import Fold
 from routemq_tui.tui.logs.text import (
     Body,
     Run,
@@ -21,6 +22,7 @@ from routemq_tui.tui.logs.text import (
     offset_at,
     prefix_of,
     prefix_width,
+    safe,
     time_text,
 )
 from routemq_tui.tui.tones import Fragment, Tone
@@ -60,6 +62,14 @@ class Piece(NamedTuple):
     current: bool
     marked: bool
     selected: tuple[int, int] | None
+    fold: Fold | None = None
+    """The traceback that the line begins."""
+
+    @property
+    def margin(self) -> str:
+        if self.marked:
+            return "◆"
+        return " " if self.fold is None else "▾" if self.fold.is_open else "▸"
 
 
 class _Known(NamedTuple):
@@ -80,7 +90,7 @@ class LogPainter:
             prefix = [Fragment(" " * room_before)]
         else:
             when = time_text(look.mode, line.time, piece.before, look.now, look.roomy)
-            prefix = prefix_of(line, when, look.source_width, look.roomy, piece.marked)
+            prefix = prefix_of(line, when, look.source_width, look.roomy, piece.margin)
         body = self._body(line, piece, look, look.width - room_before, ground)
         return Strip.join([paint(self._inks, prefix, room_before, ground), body])
 
@@ -94,9 +104,21 @@ class LogPainter:
         tone = Tone.MUTED if line.stream == "event" and line.level < 30 else Tone.TEXT
         base = self._inks.ink(tone, ground)
         strip = Strip(segments(plain, start, end, self._layers(known, piece.selected), base))
+        if end >= len(plain) and piece.fold is not None and not piece.fold.is_open:
+            strip = self._with_fold(strip, plain, piece.fold, room, ground)
         if look.wrap or end == len(plain):
             return strip.adjust_cell_length(room, base)
         return Strip.join([strip.adjust_cell_length(room - 1, base), Strip([Segment("…", base)], 1)])
+
+    def _with_fold(self, strip: Strip, plain: str, fold: Fold, room: int, ground: str) -> Strip:
+        """What is folded, behind the text, as far as there is room."""
+        told = f"  +{fold.lines} {'line' if fold.lines == 1 else 'lines'}"
+        if fold.last not in plain:
+            told += f": {safe(fold.last)}"
+        width = room - strip.cell_length
+        if width < len(told.split(" lines")[0]):
+            return strip  # The margin says that there is something.
+        return Strip.join([strip, paint(self._inks, [Fragment(told, Tone.MUTED)], width, ground)])
 
     def _layers(self, known: _Known, selected: tuple[int, int] | None) -> list[Run]:
         """What is drawn over the text: its colours, over them the matches, over these the selection."""

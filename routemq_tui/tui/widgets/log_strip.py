@@ -11,9 +11,10 @@ from routemq_tui.units import format_count
 
 
 class LogStrip(Lines):
-    def show_status(self, status: LogStatus, row: Row | None) -> None:
+    def show_status(self, status: LogStatus, row: Row | None, kept: bool = False) -> None:
+        """`kept`: they stay those of this row."""
         dropped = row.metrics.log_dropped if row is not None else 0
-        self.show(lambda width: [strip_line(title_of(row), status, dropped, width)])
+        self.show(lambda width: [strip_line(title_of(row), status, dropped, width, kept)])
 
 
 def title_of(row: Row | None) -> str:
@@ -25,9 +26,9 @@ def title_of(row: Row | None) -> str:
     return f"{row.route.name} ({'1 worker' if count == 1 else f'{count} workers'})"
 
 
-def strip_line(title: str, status: LogStatus, dropped: int, width: int) -> Line:
+def strip_line(title: str, status: LogStatus, dropped: int, width: int, kept: bool = False) -> Line:
     """States in the order of their weight; a narrow strip has shorter words, not fewer states."""
-    left = [Fragment(" Logs ", Tone.MUTED), Fragment(title, Tone.TITLE)]
+    left = [Fragment(" Kept " if kept else " Logs ", Tone.MUTED), Fragment(title, Tone.TITLE)]
     states = state_parts(status, dropped, brief=False)
     if length(joined(states)) + length(left) + 2 > width:
         states = state_parts(status, dropped, brief=True)

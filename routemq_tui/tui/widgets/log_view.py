@@ -8,7 +8,7 @@ from collections.abc import Callable
 from textual import events
 
 from routemq_tui.engine.log_filter import LogFilter
-from routemq_tui.engine.port import LogReader
+from routemq_tui.engine.port import LogLine, LogReader
 from routemq_tui.tui.logs.index import LogIndex
 from routemq_tui.tui.logs.page import ALL, LogRow
 from routemq_tui.tui.logs.scan import LogSearch
@@ -46,16 +46,21 @@ class LogView(LogScroll):
 
     # Searching, marks, copying
 
-    def find(self, wanted: LogFilter, step: int, went: Went) -> None:
+    def find(self, wanted: LogFilter, step: int, went: Went, beginnings: bool = False) -> None:
         """Go to the next line that is wanted, at once or when a longer search has found it.
+
+        A folded traceback is opened for it; with `beginnings` only its first line is looked at.
 
         A view that follows begins at its end, and a step of 0 at the current line itself, backwards.
         """
         here = self.current
         start = ALL if here is None or self._feed.following else here.seq + step
-        search = LogSearch(self._index, wanted, start, -1 if self._feed.following or not step else step)
+        search = LogSearch(
+            self._index, wanted, start, -1 if self._feed.following or not step else step, beginnings
+        )
 
         def answered(ended: LogSearch) -> None:
+            self._reveal(ended.found)
             self._to_seq(ended.found)
             went(None if ended.found is None else ended.round_the_end)
 
@@ -89,6 +94,55 @@ class LogView(LogScroll):
             self._pause(line.seq)
             self._to_line(line)
 
+    def to_time(self, time: float) -> bool:
+        """Go to the first line of a time or later, to the last one where all are older; False: no line."""
+        seq = self._index.since(time)
+        if not len(self._index):
+            return False
+        self._to_seq(self._index.newest if seq is None else seq)
+        return True
+
+    def hold(self) -> None:
+        """Pause at the current line."""
+        self._pause()
+        self._size_up()
+
+    # Tracebacks
+
+    def turn_fold(self) -> bool:
+        """Open the traceback of the current line, or fold it; False when it is no line of one."""
+        line = self.current
+        head = None if line is None else self._index.turn_fold(line)
+        if head is None:
+            return False
+        self._pause(head.seq)
+        self._current = head.seq
+        self._page.forget_hidden()
+        self._fit()
+        at = self._page.row_of(head.seq)
+        top = self._page.rows[0] if self._page.rows else None
+        if top is None or at is None:
+            self._show_current()
+        else:
+            fold = self._index.fold(head)
+            opened = fold.lines + 1 if fold is not None and fold.is_open else 1
+            # As much of it in sight as there is room for.
+            down = min(at, max(0, at + opened - self._page.height))
+            self._page.show(top.line.seq, top.number, down)
+        self._moved()
+        self._size_up()
+        return True
+
+    def below(self, line: LogLine) -> list[LogLine]:
+        """The lines of its traceback."""
+        return [place.line for place in self._index.traceback(line)[1:]]
+
+    def _reveal(self, seq: int | None) -> None:
+        """Open the traceback that hides a line."""
+        place = None if seq is None or self._is_shown(seq) else self._index.place(seq)
+        if place is not None:
+            self._index.turn_fold(place.line)
+
     def toggle_mark(self) -> None:
         """Mark the current line; the last one while following."""
         line = self.current
@@ -118,11 +172,19 @@ class LogView(LogScroll):
         return (bool(self.size.height) and self.cancel()) or self.unselect()
 
     def selected_text(self) -> str | None:
-        """The text that is selected, or the current line; None while it follows and nothing is selected."""
+        """The text that is selected, or the current line with what is folded below it.
+
+        None while it follows and nothing is selected.
+        """
         if self._selection is not None:
             return self._selection.text(self._page.after(self._selection.first))
         line = None if self._feed.following else self.current
-        return None if line is None else safe(line.text)
+        if line is None:
+            return None
+        fold = self._index.fold(line)
+        if fold is None or fold.is_open:
+            return safe(line.text)
+        return "\n".join(safe(place.line.text) for place in self._index.traceback(line))
 
     def all_lines(self) -> LogIndex:
         """Every line of the view as it is now, whatever comes or goes later; for an export."""
@@ -136,6 +198,12 @@ class LogView(LogScroll):
         followed = self._feed.following
         self._pause()
         self._selection = None
+        if event.x == 0 and event.y < len(self._page.rows):
+            row = self._page.rows[event.y]
+            if not row.number and self._index.fold(row.line) is not None:
+                self._current = row.line.seq
+                self.turn_fold()
+                return
         place = self._place_at(event.x, event.y)
         self._drag = place, followed
         self._to_seq(place.line)
