@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from routemq_tui.engine.log_store import LogStore
 from routemq_tui.tui.rows import RowKey
 from tests.fakes.flood import crowd
 from tests.tui.conftest import Seat, Sit
+from tests.tui.tmux import Tmux, terminal
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -49,59 +49,29 @@ finally:
 """
 
 
-class Tmux:
-    def __init__(self, folder: Path) -> None:
-        self._base = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
-
-    def start(self, report: Path, width: int, height: int) -> None:
-        """Run program.py beside the report."""
-        program = report.with_name("program.py")
-        # pytest says COLUMNS, which would fix the size.
-        command = f"exec env -u COLUMNS -u LINES PYTHONPATH={ROOT} {sys.executable} {program} {report}"
-        self.run("new-session", "-d", "-x", str(width), "-y", str(height), f"cd {ROOT} && {command}")
-        self.run("set-option", "-g", "status", "off")
-
-    def run(self, *command: str) -> str:
-        done = subprocess.run([*self._base, *command], check=True, capture_output=True, text=True)
-        return done.stdout
-
-    def wait_for(self, text: str) -> None:
-        shown = ""
-
-        def there() -> bool:
-            nonlocal shown
-            shown = self.run("capture-pane", "-p")
-            return text in shown
-
-        try:
-            wait_until(there)
-        except AssertionError:
-            raise AssertionError(f"{text!r} is not in:\n{shown}") from None
-
-
 @pytest.fixture
 def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is not installed")
-    terminal = Tmux(tmp_path)
-    yield terminal
-    pid = terminal.run("display", "-p", "#{pane_pid}").strip()
-    terminal.run("kill-server")
-    # A program that has lost its terminal ends, even when it hangs at a write that nobody takes.
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="the program has ended")
+    with terminal(tmp_path) as found:
+        yield found
+
+
+def start(tmux: Tmux, report: Path, width: int, height: int) -> None:
+    """Run program.py beside the report."""
+    program = report.with_name("program.py")
+    tmux.start(f"PYTHONPATH={ROOT} {sys.executable} {program} {report}", ROOT, width, height)
 
 
 def test_resizing_under_a_flood_leaves_no_stale_cell(tmux: Tmux, tmp_path: Path) -> None:
     # given the program in a terminal, with 50,000 lines a second
     report = tmp_path / "report"
     (tmp_path / "program.py").write_text(PROGRAM)
-    tmux.start(report, 200, 50)
+    start(tmux, report, 200, 50)
     wait_until(report.with_suffix(".ready").exists, what="the screen is there")
     tmux.wait_for("routemq  workers")
-    pid = tmux.run("display", "-p", "#{pane_pid}").strip()
+    pid = tmux.pid
     # when it is made small and large again, with keys in between
     for width, height in ((60, 15), (200, 50), (59, 14), (110, 20), (60, 15), (200, 50), (80, 24)):
-        tmux.run("resize-window", "-x", str(width), "-y", str(height))
+        tmux.resize(width, height)
         tmux.run("send-keys", "j")
         drawn = "needs more room" if width < 60 or height < 15 else "routemq  workers"
         tmux.wait_for(drawn)
@@ -119,12 +89,30 @@ def test_a_copy_reaches_the_clipboard_of_a_terminal(tmux: Tmux, tmp_path: Path) 
     report = tmp_path / "report"
     lines = "engine.store.add_text(engine._sources[0], 'copy me: käse 漢字 [bold]', 20, 'stdout')"
     (tmp_path / "program.py").write_text(PROGRAM.replace("    engine.start()\n", f"    {lines}\n"))
-    tmux.start(report, 80, 24)
+    start(tmux, report, 80, 24)
     tmux.run("set-option", "-g", "set-clipboard", "on")
     tmux.wait_for("copy me")
     tmux.run("send-keys", "3", "f", "y")
     tmux.wait_for("Copied")
     assert tmux.run("show-buffer") == "copy me: käse 漢字 [bold]"
+
+
+def test_a_wrapped_line_is_copied_as_one(tmux: Tmux, tmp_path: Path) -> None:
+    # given two long lines, wrapped
+    report = tmp_path / "report"
+    texts = [" ".join(f"{name}{number}" for number in range(40)) for name in ("one", "two")]
+    lines = "; ".join(f"engine.store.add_text(engine._sources[0], '{text}', 20, 'log')" for text in texts)
+    (tmp_path / "program.py").write_text(PROGRAM.replace("    engine.start()\n", f"    {lines}\n"))
+    start(tmux, report, 80, 24)
+    tmux.run("set-option", "-g", "set-clipboard", "on")
+    tmux.wait_for("two0")
+    tmux.keys("3", "w")
+    tmux.wait_for("two39")
+    # when both are selected with keys and copied
+    tmux.keys("f", "v", "k", "y")
+    tmux.wait_for("Copied")
+    # then the clipboard has them as they were written
+    assert tmux.run("show-buffer") == "\n".join(texts)
 
 
 # Many workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 
 from routemq_tui.tui.logs.moment import parse_moment
 from routemq_tui.tui.logs.whole import laid_out
@@ -105,3 +106,17 @@ def test_moments(text: str, ago: float) -> None:
 def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match="Not a time"):
         parse_moment(text, NOW)
+
+
+async def test_what_is_typed_right_after_enter_is_for_the_screen_below(sit: Sit) -> None:
+    async with sit() as seat:
+        # given keys that come faster than a message goes round
+        await seat.press("J")
+        for key in ("2", "s", "enter", "w"):
+            seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await seat.pilot.pause()
+        await seat.pilot.pause()
+        # then the prompt has had what was before Enter, and the screen the rest
+        assert seat.app.screen is seat.main
+        assert seat.main.logs.status.wrap
+        assert not seat.main.logs.status.following

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -16,17 +16,40 @@ from textual.widgets import Input, Static
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
 
+BOUND = {
+    key: binding.action
+    for binding in Input.BINDINGS
+    if isinstance(binding, Binding)
+    for key in binding.key.split(",")
+}
+"""Keys that edit, and what they do."""
+
 
 class PromptInput(Input):
-    """Remembers the last keys it was given: one that it was not given was typed ahead of it."""
+    """Remembers the last keys it was given: one that it was not given was typed ahead of it.
 
-    def __init__(self, text: str) -> None:
+    Keys that are bound here are taken at once, not when they are looked up: the next one may be here by then.
+    What comes after Enter is meant for the screen below.
+    """
+
+    def __init__(self, text: str, entered: Callable[[str], None]) -> None:
         super().__init__(text, compact=True, id="prompt-input")
         self._had: deque[events.Key] = deque(maxlen=64)
+        self._entered = entered
+        self.over = False
 
     async def _on_key(self, event: events.Key) -> None:
         self._had.append(event)
-        await super()._on_key(event)
+        bound = event.key in BOUND
+        if self.over:
+            self.app.post_message(events.Key(event.key, event.character))
+        elif bound:
+            await self.enter_key(event)
+        else:
+            await super()._on_key(event)
+        if self.over or bound:
+            event.stop()
+            event.prevent_default()
 
     def has_had(self, event: events.Key) -> bool:
         return any(each is event for each in self._had)
@@ -34,9 +57,9 @@ class PromptInput(Input):
     async def enter_key(self, event: events.Key) -> None:
         """Do what the key does here, at once."""
         if event.key == "enter":
-            await self.action_submit()
-        elif event.key == "backspace":
-            self.action_delete_left()
+            self._entered(self.value)
+        elif event.key in BOUND:
+            await self.run_action(BOUND[event.key])
         elif event.is_printable and event.character is not None:
             self.replace(event.character, *sorted(self.selection))
 
@@ -56,7 +79,7 @@ class Prompt(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="prompt"):
             yield Static(self._title, classes="prompt-title", markup=False)
-            yield PromptInput(self._text)
+            yield PromptInput(self._text, self._enter)
             yield Static(self._hint, id="prompt-hint", markup=False)
 
     def on_mount(self) -> None:
@@ -92,13 +115,17 @@ class Prompt(ModalScreen[str | None]):
         hint.set_class(bool(problem), "-problem")
         hint.update(f"! {problem}" if problem else self._hint)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if not self._problem(event.value):
-            self.dismiss(event.value)
+    def _enter(self, text: str) -> None:
+        if not self._problem(text):
+            self._end(text)
+
+    def _end(self, text: str | None) -> None:
+        self.query_one(PromptInput).over = True
+        self.dismiss(text)
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:  # above the prompt
             self.action_cancel()
 
     def action_cancel(self) -> None:
-        self.dismiss(None)
+        self._end(None)

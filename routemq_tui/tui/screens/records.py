@@ -39,7 +39,7 @@ class RecordsScreen(Screen[None], Generic[T]):
         """`wanted` filters from the start; `select` is the key of the record to begin with."""
         super().__init__()
         self.around = around
-        self.wanted = wanted
+        self.wanted = self._came_with = wanted
         self.view = View.BEST
         self._select = select
         self._found: Sequence[T] | None = None
@@ -151,8 +151,8 @@ class RecordsScreen(Screen[None], Generic[T]):
     def action_back(self) -> None:
         if self.has_class("-open"):
             self._open(False)
-        elif self.wanted:
-            self.wanted = ""
+        elif self.wanted not in ("", self._came_with):  # one that was typed here
+            self.wanted = self._came_with
             self.refresh_records()
         else:
             self.dismiss(None)
