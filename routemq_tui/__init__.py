@@ -1,3 +1,29 @@
-"""routemq-tui: a terminal process manager for MQTT workers."""
+"""routemq-tui: a terminal process manager for MQTT workers.
+
+What an application imports is here; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from routemq_tui.routing.message import Message as Message
+    from routemq_tui.routing.router import Route as Route
+    from routemq_tui.routing.router import Router as Router
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Message": "routemq_tui.routing.message",
+    "Route": "routemq_tui.routing.router",
+    "Router": "routemq_tui.routing.router",
+}
+__all__ = ["Message", "Route", "Router", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

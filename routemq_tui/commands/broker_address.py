@@ -34,7 +34,7 @@ def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
     Raises ConfigError, or NotRunningError when the engine that would have the broker does not run.
     """
     if arguments.config.exists() or arguments.config != options.DEFAULT_FILE:
-        config = options.load_from(arguments)
+        config = options.load_from(arguments, routes=False)
         return address_of(config.broker, config.root, config.app.node)
     root = arguments.config.absolute().parent
     return address_of(_without_file(arguments, root), root, arguments.node or "local")

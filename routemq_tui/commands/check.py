@@ -99,6 +99,8 @@ def _print_plan(config: Config, checked: HandlerCheck) -> None:
     if rows:
         print(_table([[str(row[key] if row[key] is not None else "-") for key in _HEADINGS] for row in rows]))
         print()
+    for router in config.routers:
+        print(f"router: {router.reference} has {_counted(len(router.routes), 'route')} ({router.file})")
     for warning in config.warnings:
         print(f"warning: {warning}")
     for note in overlap_notes(config.routes):
@@ -140,6 +142,10 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
         "file": str(config.file),
         "broker": config.broker.url,
         "node": config.app.node,
+        "routers": [
+            {"router": each.reference, "file": each.file, "routes": len(each.routes)}
+            for each in config.routers
+        ],
         "routes": routes,
         "notes": overlap_notes(config.routes),
         "warnings": [_as_json(warning) for warning in config.warnings],

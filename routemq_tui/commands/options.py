@@ -60,13 +60,16 @@ def add_screen_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def load_from(arguments: Namespace) -> Config:
-    """The configuration these arguments ask for; raises ConfigError."""
+def load_from(arguments: Namespace, routes: bool = True) -> Config:
+    """The configuration these arguments ask for; raises ConfigError. Without `routes` no router is sought."""
     # Imported here: by then the fork server is on its way.
     from routemq_tui.config.load import load
 
     overrides = {key: getattr(arguments, name, None) for name, key in _OVERRIDES.items()}
-    return load(arguments.config, overrides=overrides, local=not getattr(arguments, "no_local", False))
+    local = not getattr(arguments, "no_local", False)
+    if routes:
+        return load(arguments.config, overrides=overrides, local=local)
+    return load(arguments.config, overrides=overrides, local=local, discover=None)
 
 
 def _count(text: str) -> int | str:

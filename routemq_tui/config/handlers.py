@@ -8,7 +8,8 @@ from pathlib import Path
 from routemq_tui.config.model import Problem, RouteConfig
 from routemq_tui.config.source import printable
 from routemq_tui.routing.binding import BindError, Bound, bind
-from routemq_tui.routing.handler import HandlerImportError, load_handler
+from routemq_tui.routing.declared import load_declared
+from routemq_tui.routing.handler import HandlerImportError
 from routemq_tui.routing.template import Template
 
 
@@ -27,7 +28,8 @@ def check_handlers(routes: tuple[RouteConfig, ...], root: Path) -> HandlerCheck:
     found: dict[str, Bound] = {}
     for route in routes:
         try:
-            found[route.name] = bind(load_handler(route.handler, root), Template.parse(route.topic), root)
+            declared = load_declared(route.handler, root)
+            found[route.name] = bind(declared.handler, Template.parse(route.topic), root)
         except (HandlerImportError, BindError) as error:
             problems.append(_problem(route, "handler", error.reason, error.hint))
             continue

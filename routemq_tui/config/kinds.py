@@ -154,10 +154,15 @@ def size(low: int, shown: str) -> Kind:
     return Kind(read, f'a size such as "512MB" or "1GiB", at least {shown}')
 
 
-def texts(allowed: str) -> Kind:
+def texts(allowed: str, fault: Callable[[str], str | None] = lambda _: None) -> Kind:
+    """`fault` says what is wrong with one of them."""
+
     def read(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise ValueError
+        wrong = next((found for item in value if (found := fault(item)) is not None), None)
+        if wrong is not None:
+            raise ValueError(wrong)
         return tuple(value)
 
     return Kind(read, allowed)

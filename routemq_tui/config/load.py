@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from routemq_tui.config.environment import environment_layer, override_layer
-from routemq_tui.config.model import Config, Problem
+from routemq_tui.config.model import AppConfig, Config, Problem
 from routemq_tui.config.reader import Layer, Reader
 from routemq_tui.config.resolve import (
     Layers,
@@ -18,8 +18,11 @@ from routemq_tui.config.resolve import (
     resolve_ui,
     sort_key,
 )
-from routemq_tui.config.source import SourceError, read_source
+from routemq_tui.config.source import SourceError, printable, read_source
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.routing.discovery import Discovery, discover
+
+Discover = Callable[[Sequence[str], Path], Discovery]
 
 LOCAL_FILE = "routemq.local.toml"
 """What the program itself saves, beside the file written by hand; it wins over that."""
@@ -41,11 +44,13 @@ def load(
     overrides: Mapping[str, object] = MappingProxyType({}),
     environment: Mapping[str, str] | None = None,
     local: bool = True,
+    discover: Discover | None = discover,
 ) -> Config:
     """Read a configuration file and what overlays it; raises ConfigError with all problems.
 
     `overrides` come from the command line, by dotted keys (`broker.url`, `defaults.workers`). `environment`
-    stands for `os.environ` and `.env`. Without `local`, `routemq.local.toml` is not read.
+    stands for `os.environ` and `.env`. Without `local`, `routemq.local.toml` is not read. Routers are found
+    by `discover`; None leaves them and their routes out.
     """
     reader = Reader()
     files = _file_layers(reader, path, local)
@@ -53,12 +58,14 @@ def load(
     forced = (environment_layer(reader, root, environment), override_layer(reader, overrides))
     layers = Layers(files, forced)
     app = resolve_app(layers)
+    found = _discovered(reader, layers, app, root, discover)
     config = Config(
         root=root,
         file=root / path.name,
         app=app,
         broker=resolve_broker(reader, layers, root),
-        routes=resolve_routes(reader, layers, app),
+        routes=resolve_routes(reader, layers, app, None if found is None else found.routes),
+        routers=() if found is None else found.routers,
         traffic=resolve_traffic(layers),
         ui=resolve_ui(layers),
         warnings=tuple(sorted(reader.warnings, key=sort_key)),
@@ -67,6 +74,22 @@ def load(
         # A problem of [defaults] or of the command line is found once for every route.
         raise ConfigError(sorted(dict.fromkeys(reader.problems), key=sort_key))
     return config
+
+
+def _discovered(
+    reader: Reader, layers: Layers, app: AppConfig, root: Path, discover: Discover | None
+) -> Discovery | None:
+    """What the packages of `app.routers` hold; None when that is not known, and reported why."""
+    if not app.routers:
+        return Discovery()
+    if discover is None:
+        return None
+    found = discover(app.routers, root)
+    setting = next(layer.app["routers"] for layer in reversed(layers.all) if "routers" in layer.app)
+    for problem in found.problems:
+        message = f"{printable(problem.package)}: {printable(problem.reason)}"
+        reader.report(setting.place, setting.key, message, printable(problem.hint))
+    return None if found.problems else found
 
 
 def _file_layers(reader: Reader, path: Path, local: bool) -> list[Layer]:

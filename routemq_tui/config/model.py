@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from routemq_tui.routing.discovery import FoundRouter
+
 ProtocolName = Literal["5", "3.1.1"]
 THEME_NAMES = ("auto", "dark", "light", "contrast", "ansi")
 """`auto` is dark, or ansi in a terminal of 16 colours."""
@@ -107,7 +109,7 @@ class RouteConfig:
     topic: str
     """The topic template, as written; it parses (`routing.template`)."""
     handler: str
-    """`module:attribute`, imported relative to the project's root."""
+    """`module:attribute`, or `module:router#route` of a router; imported relative to the project's root."""
     group: str
     qos: Literal[0, 1, 2] = 0
     shared: bool = True
@@ -194,5 +196,7 @@ class Config:
     routes: tuple[RouteConfig, ...] = ()
     traffic: tuple[TrafficConfig, ...] = ()
     ui: UiConfig = UiConfig()
+    routers: tuple[FoundRouter, ...] = ()
+    """What `app.routers` was found to hold; their routes are among `routes`."""
     warnings: tuple[Problem, ...] = ()
     """Settings that are read but will not do what the reader may think."""

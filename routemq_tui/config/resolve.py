@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from routemq_tui.config import schema
+from routemq_tui.config.declared import Declared, declared_routes, without_contradictions
 from routemq_tui.config.environment import COMMAND_LINE, password_from_file
 from routemq_tui.config.model import (
     AppConfig,
@@ -25,6 +26,7 @@ from routemq_tui.config.model import (
 )
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
+from routemq_tui.routing.discovery import FoundRoute
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import matches, subscription
 
@@ -97,14 +99,21 @@ def _port(reader: Reader, url: Setting | None, address: BrokerUrl | None, wanted
     return port if from_file else address.port
 
 
-def resolve_routes(reader: Reader, layers: Layers, app: AppConfig) -> tuple[RouteConfig, ...]:
+def resolve_routes(
+    reader: Reader, layers: Layers, app: AppConfig, discovered: Sequence[FoundRoute] | None = ()
+) -> tuple[RouteConfig, ...]:
+    """The routes of the files, then those of routers; None: it is not known what these are."""
+    declared = declared_routes(reader, discovered or ())
     names = list(dict.fromkeys(name for layer in layers.files for name in layer.routes))
     found = []
-    for name in names:
+    for name in dict.fromkeys([*(each for each in names if each not in declared), *declared]):
         entries = [layer.routes[name] for layer in layers.files if name in layer.routes]
-        if _is_left_over(reader, layers, name, entries):
-            continue
-        route = _resolve_route(reader, layers, name, entries, app)
+        if name not in declared:
+            if discovered is None and not {"topic", "handler"} & entries[0].written:
+                continue  # It may be a router's.
+            if _is_left_over(reader, layers, name, entries, declared):
+                continue
+        route = _resolve_route(reader, layers, name, entries, app, declared.get(name))
         if route is not None:
             found.append(route)
     _refuse_same_client_ids(reader, found, app)
@@ -136,11 +145,13 @@ def resolve_ui(layers: Layers) -> UiConfig:
     return UiConfig(**_values(merged), theme_asked=asked, keys=wishes)
 
 
-def _is_left_over(reader: Reader, layers: Layers, name: str, entries: list[RouteLayer]) -> bool:
+def _is_left_over(
+    reader: Reader, layers: Layers, name: str, entries: list[RouteLayer], declared: Iterable[str]
+) -> bool:
     """Whether only the saved counts speak of this route: it was renamed or removed since."""
     if name in layers.files[0].routes or {"topic", "handler"} & entries[-1].written:
         return False
-    close = get_close_matches(name, layers.files[0].routes, 1)
+    close = get_close_matches(name, [*layers.files[0].routes, *declared], 1)
     hint = f'did you mean "{close[0]}"?' if close else "remove it"
     message = "there is no such route in the main file; ignored"
     reader.warnings.append(Problem(entries[-1].place, f"routes.{name}", message, hint))
@@ -148,12 +159,20 @@ def _is_left_over(reader: Reader, layers: Layers, name: str, entries: list[Route
 
 
 def _resolve_route(
-    reader: Reader, layers: Layers, name: str, entries: list[RouteLayer], app: AppConfig
+    reader: Reader,
+    layers: Layers,
+    name: str,
+    entries: list[RouteLayer],
+    app: AppConfig,
+    declared: Declared | None,
 ) -> RouteConfig | None:
-    written = frozenset[str]().union(*(entry.written for entry in entries))
-    reader.require(entries[0].place, ("routes", name), written, schema.ROUTE)
-    defaults = _merge(*(layer.defaults for layer in layers.files))
     own = _merge(*(entry.settings for entry in entries))
+    if declared is None:
+        written = frozenset[str]().union(*(entry.written for entry in entries))
+        reader.require(entries[0].place, ("routes", name), written, schema.ROUTE)
+    else:
+        own = declared.settings | without_contradictions(reader, declared, own)
+    defaults = _merge(*(layer.defaults for layer in layers.files))
     forced = _merge(*(layer.defaults for layer in layers.forced))
     merged = _merge(defaults, own, forced)
     counts = _counts(reader, merged, own)
@@ -169,7 +188,7 @@ def _resolve_route(
     return RouteConfig(
         name=name,
         limits=Limits(**_values(limits)),
-        place=entries[0].place,
+        place=entries[0].place if declared is None else declared.place,
         written={key: setting.place for key, setting in merged.items()},
         **values,
     )

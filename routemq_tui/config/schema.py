@@ -64,6 +64,13 @@ def _group_fault(text: str) -> str | None:
     return group_fault(text)
 
 
+def _module_fault(text: str) -> str | None:
+    if "/" in text or text.endswith(".py"):
+        return f'a package is written with dots: "{text.removesuffix(".py").strip("./").replace("/", ".")}"'
+    bad = next((part for part in text.split(".") if not part.isidentifier()), None)
+    return None if bad is None else f"{bad!r} is not a name in Python"
+
+
 NAME = kinds.name()
 _GROUP = kinds.text(f"a share name: up to {GROUP_LENGTH} characters without spaces, /, + and #", _group_fault)
 _QOS = kinds.whole(0, 2)
@@ -73,13 +80,13 @@ APP = Section(
     keys={
         "group": _GROUP,
         "node": NAME,
-        "routers": kinds.texts("a list of packages"),
+        "routers": kinds.texts("a list of packages", _module_fault),
         "middleware": kinds.texts('a list of "module:Class"'),
         "log_level": kinds.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", fold=True),
         "shutdown_timeout": kinds.duration(0, 3600),
         "log_memory": kinds.size(1_000_000, "1MB"),
     },
-    inactive={"routers": (), "middleware": ()},
+    inactive={"middleware": ()},
 )
 
 BROKER = Section(

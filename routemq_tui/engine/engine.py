@@ -133,6 +133,9 @@ class Engine:
         except BaseException:
             self._lock.release()
             raise
+        for router in self._config.routers:
+            routes = ", ".join(route.name for route in router.routes) or "no routes"
+            self._journal.event(ENGINE, f"router {router.reference} ({router.file}): {routes}")
         self._supervisor.adopt()
         self._wake.open()
         self._watch = WorkerWatch(self._wake)

@@ -57,7 +57,7 @@ def load_handler(handler: str, root: Path) -> Handler:
     if fault is not None:
         raise HandlerImportError(f"{handler!r} is no handler", fault)
     module_name, _, path = handler.partition(":")
-    module = _import_module(module_name, root)
+    module = import_module(module_name, root)
     found: Any = module
     for name in path.split("."):
         owner, found = found, _attribute(found, name, root)
@@ -82,7 +82,7 @@ def location(function: object, root: Path | None = None) -> str:
         if code is None:
             return f"{type(function).__name__} {getattr(function, '__name__', '')}".strip()
         file, line = code.co_filename, code.co_firstlineno
-    shown = _shown_path(file, root)
+    shown = shown_path(file, root)
     return f"{shown}:{line}" if line else shown
 
 
@@ -100,7 +100,8 @@ def plain_function(function: object) -> object:
         return found
 
 
-def _import_module(name: str, root: Path) -> ModuleType:
+def import_module(name: str, root: Path) -> ModuleType:
+    """Import with `root` first on `sys.path`; raises HandlerImportError, whatever the module does."""
     text = str(root)
     if sys.path[:1] != [text]:
         sys.path.insert(0, text)
@@ -137,14 +138,14 @@ def _import_failure(error: BaseException, root: Path, module: str = "") -> Handl
     said = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
     if isinstance(error, SyntaxError) and error.filename:
         return HandlerImportError(
-            f"{said.split(' (')[0]} ({_shown_path(error.filename, root)}:{error.lineno})"
+            f"{said.split(' (')[0]} ({shown_path(error.filename, root)}:{error.lineno})"
         )
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
     # Ours and importlib's frames come first; the user's own line says more than one deep in a library.
     frame = own[-1] if own else frames[-1]
     what = "exits when it is imported" if isinstance(error, SystemExit) else ""
-    place = f"({_shown_path(frame.filename, root)}:{frame.lineno})"
+    place = f"({shown_path(frame.filename, root)}:{frame.lineno})"
     if frame.filename.startswith("<frozen") and module:
         # Not a line of it was run: the file itself is no source text.
         place = f"({_module_file(module, root)})"
@@ -159,7 +160,7 @@ def _module_file(module: str, root: Path) -> str:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         spec = None
-    return _shown_path(spec.origin, root) if spec and spec.origin else module
+    return shown_path(spec.origin, root) if spec and spec.origin else module
 
 
 def _attribute(owner: object, name: str, root: Path) -> object:
@@ -183,7 +184,7 @@ def _attribute(owner: object, name: str, root: Path) -> object:
             own = sorted(n for n in names if getattr(getattr(owner, n), "__module__", "") == owner.__name__)
             hint = f"it has {', '.join(own[:8])}" if own else ""
         file = getattr(owner, "__file__", None)
-        where = f" ({_shown_path(file, root)})" if file else ""
+        where = f" ({shown_path(file, root)})" if file else ""
         raise HandlerImportError(f"the {kind} {label!r} has no {name!r}{where}", hint) from None
     except Exception as error:
         raise _import_failure(error, root) from error
@@ -221,7 +222,8 @@ def _class_place(found: type) -> tuple[str, int | None]:
         return found.__module__, None
 
 
-def _shown_path(file: str, root: Path | None) -> str:
+def shown_path(file: str, root: Path | None) -> str:
+    """A path relative to the project, or to the working folder, when it lies below."""
     path = Path(os.path.realpath(file)) if Path(file).exists() else Path(file)
     for folder in (root, Path.cwd()):
         if folder is not None and path.is_relative_to(folder.resolve()):

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.routing.binding import BindError, Bound, bind
-from routemq_tui.routing.handler import load_handler
+from routemq_tui.routing.declared import load_declared
 from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control
@@ -114,7 +114,7 @@ def _work(
 def _load(spec: WorkerSpec) -> tuple[Template, Bound]:
     root = Path(spec.root)
     template = Template.parse(spec.template)
-    bound = bind(load_handler(spec.handler, root), template, root)
+    bound = bind(load_declared(spec.handler, root).handler, template, root)
     fault = concurrency_fault(spec.concurrency, bound)
     if fault is not None:
         raise BindError(*fault)

@@ -99,15 +99,11 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_settings_without_effect_are_warned_of(tmp_path: Path) -> None:
-    text = (
-        '[app]\nrouters = ["a"]\nmiddleware = []\n'
-        + ROUTE
-        + 'timeout = "3s"\nretries = 2\nautoscale = true\n'
-    )
+    text = '[app]\nmiddleware = ["a:B"]\n' + ROUTE + 'timeout = "3s"\nretries = 2\nautoscale = true\n'
     warnings = [(each.place.line, each.key) for each in loaded(tmp_path, text).warnings]
     assert warnings == [
-        (2, "app.routers"),
-        (10, "routes.temperature.autoscale"),
+        (2, "app.middleware"),
+        (9, "routes.temperature.autoscale"),
     ]
 
 
