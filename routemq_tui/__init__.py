@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from routemq_tui.manager import WorkerManager as WorkerManager
     from routemq_tui.routing.message import Message as Message
     from routemq_tui.routing.router import Route as Route
     from routemq_tui.routing.router import Router as Router
@@ -19,8 +20,9 @@ _HOMES = {
     "Message": "routemq_tui.routing.message",
     "Route": "routemq_tui.routing.router",
     "Router": "routemq_tui.routing.router",
+    "WorkerManager": "routemq_tui.manager",
 }
-__all__ = ["Message", "Route", "Router", "__version__"]
+__all__ = ["Message", "Route", "Router", "WorkerManager", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

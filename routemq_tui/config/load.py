@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from routemq_tui.config.environment import environment_layer, override_layer
-from routemq_tui.config.model import AppConfig, Config, Problem
+from routemq_tui.config.model import AppConfig, Config, Place, Problem
 from routemq_tui.config.reader import Layer, Reader
 from routemq_tui.config.resolve import (
     Layers,
@@ -55,13 +55,46 @@ def load(
     reader = Reader()
     files = _file_layers(reader, path, local)
     root = path.parent.resolve()
-    forced = (environment_layer(reader, root, environment), override_layer(reader, overrides))
-    layers = Layers(files, forced)
+    layers = _with_forced(reader, files, root, environment, overrides)
     app = resolve_app(layers)
     found = _discovered(reader, layers, app, root, discover)
+    return _checked(reader, layers, app, root, root / path.name, found)
+
+
+def config_of(
+    routers: Discovery,
+    root: Path,
+    *,
+    overrides: Mapping[str, object] = MappingProxyType({}),
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """The configuration of routers alone, without a file; raises ConfigError with all problems.
+
+    What `overrides` do not say comes from the environment, and from `.env` in `root`.
+    """
+    reader = Reader()
+    layers = _with_forced(reader, [Layer()], root, environment, overrides)
+    for problem in routers.problems:
+        reader.report(Place(root, None), problem.package, printable(problem.reason), printable(problem.hint))
+    return _checked(reader, layers, resolve_app(layers), root, root, routers)
+
+
+def _with_forced(
+    reader: Reader,
+    files: Sequence[Layer],
+    root: Path,
+    environment: Mapping[str, str] | None,
+    overrides: Mapping[str, object],
+) -> Layers:
+    return Layers(files, (environment_layer(reader, root, environment), override_layer(reader, overrides)))
+
+
+def _checked(
+    reader: Reader, layers: Layers, app: AppConfig, root: Path, file: Path, found: Discovery | None
+) -> Config:
     config = Config(
         root=root,
-        file=root / path.name,
+        file=file,
         app=app,
         broker=resolve_broker(reader, layers, root),
         routes=resolve_routes(reader, layers, app, None if found is None else found.routes),

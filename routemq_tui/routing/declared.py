@@ -12,6 +12,9 @@ from routemq_tui.routing.handler import Handler, HandlerImportError, import_modu
 from routemq_tui.routing.router import Router
 
 OF_A_ROUTER = "#"
+IN_WORKER = "ROUTEMQ_WORKER"
+"""Set in the environment of a worker process, to its name: a script that it imports must not start another
+engine."""
 
 
 class Declared(NamedTuple):

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from routemq_tui.routing.declared import IN_WORKER
 from routemq_tui.routing.handler import HandlerImportError, import_module, location, shown_path
 from routemq_tui.routing.router import Route, Router, routers_of
 
@@ -85,6 +86,7 @@ def discover(packages: Sequence[str], root: Path) -> Discovery:
         process = subprocess.Popen(
             command,
             pass_fds=(writing,),
+            env={**os.environ, IN_WORKER: "discovery"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

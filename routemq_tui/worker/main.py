@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.routing.binding import BindError, Bound, bind
-from routemq_tui.routing.declared import load_declared
+from routemq_tui.routing.declared import IN_WORKER, load_declared
 from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control
@@ -40,6 +40,7 @@ def run(
     stderr: Connection[Any, Any],
 ) -> NoReturn:
     """Be a worker until told otherwise; ends the process with an ExitCode."""
+    os.environ[IN_WORKER] = spec.name
     capture.take_descriptors(stdout, stderr)
     _leave_terminal()
     words = cells.words_of(memory)

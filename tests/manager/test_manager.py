@@ -1,0 +1,257 @@
+"""`WorkerManager`: the promises of RouteMQ's page on shared subscriptions, with real processes and a real broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt import publish
+
+from routemq_tui import Router, WorkerManager
+from routemq_tui.config.load import ConfigError
+from routemq_tui.manager import RouterPlaceError, StartError
+from tests.conftest import Mosquitto
+from tests.manager import fleet
+from tests.waiting import wait_until
+
+HERE = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """One that writes down who subscribes to what."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    found = Mosquitto(folder, f"log_dest file {folder}/log\nlog_type subscribe\n")
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the handlers write, and where state is kept; the modules are those of the tests."""
+    monkeypatch.setenv("FLEET_FOLDER", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    return tmp_path
+
+
+def manager(broker: Mosquitto, folder: Path, group: str = "fleet") -> WorkerManager:
+    return WorkerManager(fleet.router, group, broker=f"mqtt://127.0.0.1:{broker.port}", root=folder)
+
+
+def send(broker: Mosquitto, topics: list[str], qos: int = 1) -> None:
+    messages = [(topic, b"{}", qos, False) for topic in topics]
+    publish.multiple(messages, "127.0.0.1", broker.port)
+
+
+def noted(folder: Path, name: str) -> list[tuple[int, str]]:
+    """Of each message that was handled, the process and what it was."""
+    file = folder / name
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [(int(pid), text) for pid, _, text in (line.partition(" ") for line in lines)]
+
+
+def subscribed(broker: Mosquitto, folder: Path) -> Counter[tuple[str, str]]:
+    """Client ids and what they subscribed to, by the broker's own log."""
+    log = (folder / "broker" / "log").read_text()
+    return Counter(re.findall(r"(\S+) \d (\S+)$", log, re.MULTILINE))
+
+
+@pytest.mark.mosquitto
+def test_exactly_the_processes_asked_for_each_on_its_own_filter(broker: Mosquitto, folder: Path) -> None:
+    with manager(broker, folder) as workers:
+        # then there are 2, 8 and 1, all different and alive
+        found = workers.workers
+        assert Counter(each.route for each in found) == {"a": 2, "b": 8, "c": 1}
+        assert len({each.pid for each in found}) == 11
+        assert all(each.is_alive() for each in found)
+        # and each has subscribed to its own route alone
+        expected = {
+            *((f"fleet-manager-fleet-a-{slot}", "$share/fleet/a/+") for slot in (1, 2)),
+            *((f"fleet-manager-fleet-b-{slot}", "$share/fleet/b/+") for slot in range(1, 9)),
+            ("fleet-manager-fleet-c-1", "c/+"),
+        }
+        assert subscribed(broker, folder) == Counter(expected)
+    assert not any(each.is_alive() for each in found)
+    assert all(not Path(f"/proc/{each.pid}").exists() for each in found)
+
+
+@pytest.mark.mosquitto
+def test_a_route_that_is_not_shared_keeps_the_order(broker: Mosquitto, folder: Path) -> None:
+    with manager(broker, folder):
+        send(broker, [f"c/{number}" for number in range(300)])
+        wait_until(lambda: len(noted(folder, "ordered")) == 300)
+    assert [int(text) for _, text in noted(folder, "ordered")] == list(range(300))
+    assert len({pid for pid, _ in noted(folder, "ordered")}) == 1
+
+
+@pytest.mark.mosquitto
+def test_messages_are_spread_over_two_workers_each_once(broker: Mosquitto, folder: Path) -> None:
+    with manager(broker, folder) as workers:
+        pids = {each.pid for each in workers.workers if each.route == "a"}
+        send(broker, [f"a/{number}" for number in range(200)])
+        wait_until(lambda: len(noted(folder, "small")) == 200)
+    handled = noted(folder, "small")
+    assert sorted(int(text) for _, text in handled) == list(range(200))
+    counts = Counter(pid for pid, _ in handled)
+    assert set(counts) == pids
+    assert min(counts.values()) >= 50
+
+
+@pytest.mark.mosquitto
+def test_a_thousand_messages_of_ten_milliseconds_in_ten_seconds(broker: Mosquitto, folder: Path) -> None:
+    with manager(broker, folder) as workers:
+        send(broker, [f"b/{number}" for number in range(1_000)])
+        wait_until(lambda: len(noted(folder, "slow")) == 1_000, timeout=10.0)
+        data = wait_until(
+            lambda: (found := workers.get_dashboard_data())["overview"]["messages"] == 1_000 and found
+        )
+    assert len({text for _, text in noted(folder, "slow")}) == 1_000
+    assert data["health"] == {"status": "healthy", "percentage": 100, "running": 11, "desired": 11}
+    assert {each["name"]: each["worker_count"] for each in data["routes"]} == {"a": 2, "b": 8, "c": 1}
+    assert sum(each["messages"] for each in data["workers"]) == 1_000
+    assert all(each["memory_mb"] > 5 for each in data["workers"])
+
+
+@pytest.mark.mosquitto
+def test_scaling(broker: Mosquitto, folder: Path) -> None:
+    workers = manager(broker, folder)
+    with pytest.raises(RuntimeError, match="call start_workers first"):
+        workers.scale("a", 3)
+    workers.start_workers(num_workers=1)
+    try:
+        assert workers.get_worker_count() == 3
+        workers.scale("a", 3)
+        workers.wait_for("a", 3)
+        workers.scale("a", 0)
+        workers.wait_for("a", 0)
+        workers.start_workers(2)
+        workers.wait_for("a", 2)
+        workers.wait_for("b", 2)
+        with pytest.raises(ValueError, match="c can have 0 to 1 workers, not 2: it is not shared"):
+            workers.scale("c", 2)
+        with pytest.raises(KeyError, match="there are a, b, c"):
+            workers.scale("d", 2)
+    finally:
+        workers.stop_workers()
+    assert workers.workers == []
+    workers.stop_workers()
+
+
+@pytest.mark.mosquitto
+def test_two_managers_do_not_touch_each_other(broker: Mosquitto, folder: Path) -> None:
+    with manager(broker, folder, "one") as one, manager(broker, folder, "two") as two:
+        send(broker, [f"a/{number}" for number in range(100)])
+        # then each group gets every message once
+        wait_until(lambda: len(noted(folder, "small")) == 200)
+        ours = {each.pid for each in one.workers}
+        assert not ours & {each.pid for each in two.workers}
+        handled = noted(folder, "small")
+        assert sorted(int(text) for pid, text in handled if pid in ours) == list(range(100))
+        # and killing one leaves the other alone
+        two.stop_workers()
+        assert all(each.is_alive() for each in one.workers)
+
+
+def test_what_is_known_before_anything_runs(folder: Path) -> None:
+    found = WorkerManager(fleet.router, "fleet", root=folder).get_shared_routes_info()
+    assert found == [
+        {"topic": "a/{id}", "mqtt_topic": "a/+", "qos": 1, "worker_count": 2},
+        {"topic": "b/{id}", "mqtt_topic": "b/+", "qos": 1, "worker_count": 8},
+    ]
+
+
+def test_routers_of_a_package(folder: Path) -> None:
+    (folder / "app" / "routers").mkdir(parents=True)
+    text = "from routemq_tui import Router\nr = Router()\nr.on('x', print, shared=True, worker_count=3)\n"
+    (folder / "app" / "routers" / "one.py").write_text(text)
+    for name in ("app.routers", "app/routers"):
+        (route,) = WorkerManager(router_directory=name, root=folder).get_shared_routes_info()
+        assert (route["topic"], route["worker_count"]) == ("x", 3)
+
+
+def test_a_router_that_nobody_can_import(folder: Path) -> None:
+    with pytest.raises(RouterPlaceError, match="at the top level of no module"):
+        WorkerManager(Router(), root=folder)
+    with pytest.raises(ConfigError, match="nowhere: there is no module 'nowhere'"):
+        WorkerManager(router_directory="nowhere", root=folder)
+
+
+def test_a_handler_that_cannot_be_imported_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a module that can be imported here, but not by a worker
+    (folder / "only_here.py").write_text(
+        "import os\nfrom routemq_tui import Router\nr = Router()\nr.on('x', print)\n"
+        "if 'ROUTEMQ_WORKER' in os.environ: raise RuntimeError('not there')\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    import only_here  # type: ignore[import-not-found]
+
+    workers = WorkerManager(only_here.r, root=folder, settings={"broker.port": 1})
+    with pytest.raises(StartError, match=r"x/1 is failed: .*not there"):
+        workers.start_workers()
+    assert not workers.is_running
+
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+from routemq_tui import Router, WorkerManager
+
+router = Router()
+
+@router.on("x/{number:int}", qos=1, shared=True, worker_count=2)
+def handled(number, client):
+    client.publish("out", {"pid": os.getpid(), "number": number}, qos=1)
+
+router.on("out", lambda payload: Path("out").open("a").write(f"{payload['number']}\\n"), qos=1)
+"""
+GUARDED = """
+if __name__ == "__main__":
+    with WorkerManager(router, "script") as workers:
+        port = int(workers.snapshot().broker.address.rpartition(":")[2])
+        from paho.mqtt import publish
+        publish.multiple([(f"x/{n}", b"", 1, False) for n in range(20)], "127.0.0.1", port)
+        end = time.monotonic() + 10
+        while not (Path("out").exists() and len(Path("out").read_text().split()) == 20):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        print("pids", len({w.pid for w in workers.workers}))
+"""
+BARE = """
+WorkerManager(router, "script").start_workers()
+"""
+
+
+def test_a_script_with_its_handlers_in_it(folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT + GUARDED)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=50
+    )
+    assert done.stdout == "pids 3\n", done.stderr
+    assert done.returncode == 0
+    assert sorted(map(int, (folder / "out").read_text().split())) == list(range(20))
+
+
+def test_a_script_that_starts_workers_whenever_it_is_imported(folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT + BARE)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=50
+    )
+    assert 'put the start under if __name__ == "__main__"' in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_notebook_is_told_what_to_do(folder: Path) -> None:
+    code = "from routemq_tui import *\nr = Router()\nr.on('x', print)\nWorkerManager(r)\n"
+    done = subprocess.run(
+        [sys.executable, "-i", "-q"], input=code, cwd=folder, capture_output=True, text=True, timeout=50,
+        env={**os.environ, "PYTHONSTARTUP": ""},
+    )  # fmt: skip
+    assert "cannot import a notebook or an interactive session" in done.stderr
