@@ -1,4 +1,4 @@
-"""`WorkerManager`: the promises of RouteMQ's page on shared subscriptions, with real processes and a real broker."""
+"""`WorkerManager`: what RouteMQ promises of shared subscriptions, with real processes and a real broker."""
 
 from __future__ import annotations
 
