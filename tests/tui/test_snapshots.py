@@ -154,7 +154,7 @@ def test_columns_chooser(snap_compare: Compare, size: tuple[int, int]) -> None:
 
 
 def test_sorted_and_only_some_routes(snap_compare: Compare) -> None:
-    pressed = keys(">", ">", "F", *"er", "enter")
+    pressed = keys(">", "F", *"er", "enter")
     assert snap_compare(screen(busy()), terminal_size=LARGE, run_before=pressed)
 
 

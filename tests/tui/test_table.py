@@ -226,8 +226,12 @@ def names(seat: Seat) -> list[str]:
 async def test_rows_are_sorted_by_a_column_and_stay_put_between(sit: Sit) -> None:
     async with sit(size=(200, 50)) as seat:
         configured = names(seat)
-        # when it is sorted by the next column but one: the rate
-        await seat.press(">", ">")
+        # when it is sorted by the slowest first, then by the errors and on to the rate
+        await seat.press(">")
+        assert "▼p95" in seat.text("#routes-heading")
+        await seat.press("<")
+        assert "▼err" in seat.text("#routes-heading")
+        await seat.press("<", "<", "<")
         assert "▼msg/s" in seat.text("#routes-heading")
         rates = [row.metrics.rate for row in seat.main.table.rows if row.worker is None][1:]
         assert rates == sorted(rates, reverse=True)

@@ -37,6 +37,9 @@ EMPTY: tuple[Line, ...] = (
     (Fragment("  routemq-tui init", Tone.ACCENT), Fragment(" writes an example project.", Tone.MUTED)),
 )
 
+FIRST_RIGHT, FIRST_LEFT = "p95", "err"
+"""Columns that a table is sorted by first, by the next one to the right or to the left."""
+
 
 class TableHeading(Lines):
     """The names of the columns; lies above the body and shows which pane has the focus."""
@@ -170,10 +173,14 @@ class RouteTable(LineView, inherit_bindings=False):
         self._rearranged()
 
     def sort_by_next(self, step: int) -> None:
-        """By the column to the right or left of the one it is by now."""
+        """By the column to the right or left of the one it is by now; first by p95, or by errors: that is what
+        somebody looks for most."""
         shown = [column.id for column, _ in Layout.of(visible_width(self), self.hidden).columns]
-        here = shown.index(self.order.sort.column) if self.order.sort.column in shown else 0
-        column = shown[(here + step) % len(shown)]
+        now, first = self.order.sort.column, FIRST_RIGHT if step > 0 else FIRST_LEFT
+        if now in shown:
+            column = shown[(shown.index(now) + step) % len(shown)]
+        else:
+            column = first if first in shown else shown[step % len(shown)]
         self.order.sort = Sort(CONFIGURED if column == "name" else column)
         self._rearranged()
 
