@@ -17,8 +17,9 @@ from routemq_tui.config.load import ConfigError
 from routemq_tui.config.model import BrokerConfig
 from routemq_tui.config.reader import Reader
 from routemq_tui.config.resolve import Layers, resolve_broker
-from routemq_tui.config.url import EMBEDDED, parse_broker_url
+from routemq_tui.config.url import EMBEDDED, STARTED
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.worker.address import external_address
 from routemq_tui.worker.spec import BrokerAddress
 
 
@@ -41,21 +42,18 @@ def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
 
 
 def address_of(broker: BrokerConfig, root: Path, node: str) -> BrokerAddress:
-    url = parse_broker_url(broker.url)
-    if url is not None:
-        host, port, tls = url.host, url.port, url.tls
-    else:
-        running = running_broker(root, node)
-        if running is None:
-            raise NotRunningError(
-                f"the {broker.url} broker runs with routemq-tui, and none runs in {root}\n"
-                "  start routemq-tui here, or name another broker: --broker mqtt://HOST:PORT"
-            )
-        (host, port), tls = running, False
+    if broker.url not in STARTED:
+        return external_address(broker)
+    running = running_broker(root, node)
+    if running is None:
+        raise NotRunningError(
+            f"the {broker.url} broker runs with routemq-tui, and none runs in {root}\n"
+            "  start routemq-tui here, or name another broker: --broker mqtt://HOST:PORT"
+        )
+    host, port = running
     return BrokerAddress(
         host=host,
         port=port,
-        tls=tls,
         protocol=broker.protocol,
         username=broker.username,
         password=broker.password,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from routemq_tui.config import schema
-from routemq_tui.config.environment import COMMAND_LINE, password_from_file
+from routemq_tui.config.environment import COMMAND_LINE, secret_from_file
 from routemq_tui.config.model import (
     AppConfig,
     BrokerConfig,
@@ -24,6 +24,7 @@ from routemq_tui.config.model import (
     UiConfig,
 )
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
+from routemq_tui.config.tls import TLS_KEYS, resolve_tls
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import matches, subscription
@@ -59,6 +60,7 @@ def resolve_broker(reader: Reader, layers: Layers, root: Path) -> BrokerConfig:
     merged = _merge(*(layer.broker for layer in layers.all))
     url_port = merged.pop("url_port", None)
     password_file = merged.pop("password_file", None)
+    security = {key: merged.pop(key) for key in TLS_KEYS if key in merged}
     values = _values(merged)
     address = parse_broker_url(values.get("url", BrokerConfig().url))
     if url_port is not None:
@@ -66,12 +68,13 @@ def resolve_broker(reader: Reader, layers: Layers, root: Path) -> BrokerConfig:
         if address is None:
             values["port"] = port
         else:
-            address = BrokerUrl(address.host, port, address.tls, address.username)
+            address = replace(address, port=port)
     if address is not None:
         values["url"] = str(address)
         values.setdefault("username", address.username)
     if password_file is not None and "password" not in values:
-        values["password"] = password_from_file(reader, root, password_file)
+        values["password"] = secret_from_file(reader, root, password_file)
+    values["tls"] = resolve_tls(reader, root, security, address)
     broker = BrokerConfig(**values)
     if broker.password and not broker.username and broker.protocol == "3.1.1":
         source = merged.get("password", password_file)
