@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from routemq_tui.commands import options
 from routemq_tui.config.environment import environment_layer, override_layer
 from routemq_tui.config.load import ConfigError
-from routemq_tui.config.model import BrokerConfig
+from routemq_tui.config.model import NOT_VERIFIED, BrokerConfig
 from routemq_tui.config.reader import Reader
 from routemq_tui.config.resolve import Layers, resolve_broker
 from routemq_tui.config.url import EMBEDDED, STARTED
@@ -36,9 +37,13 @@ def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
     """
     if arguments.config.exists() or arguments.config != options.DEFAULT_FILE:
         config = options.load_from(arguments)
-        return address_of(config.broker, config.root, config.app.node)
-    root = arguments.config.absolute().parent
-    return address_of(_without_file(arguments, root), root, arguments.node or "local")
+        broker, root, node = config.broker, config.root, config.app.node
+    else:
+        root = arguments.config.absolute().parent
+        broker, node = _without_file(arguments, root), arguments.node or "local"
+    if broker.tls.insecure:
+        print(f"warning: {NOT_VERIFIED} (broker.insecure = true)", file=sys.stderr)
+    return address_of(broker, root, node)
 
 
 def address_of(broker: BrokerConfig, root: Path, node: str) -> BrokerAddress:
