@@ -11,12 +11,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from routemq_tui.commands.options import add_config_arguments, load_from
 from routemq_tui.config.handlers import HandlerCheck, check_handlers
 from routemq_tui.config.load import ConfigError
-from routemq_tui.config.model import Config, Problem, RouteConfig
+from routemq_tui.config.model import Config, Place, Problem, RouteConfig
 from routemq_tui.errors import ExitCode
 from routemq_tui.publisher.traffic import check_traffic
 from routemq_tui.routing.template import Template
@@ -26,7 +27,7 @@ from routemq_tui.tui.keymap import key_lines, key_problems
 NAME = "check"
 HELP = "check the configuration and every handler, and print the plan"
 
-_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "handler", "location")
+_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "from", "handler", "location")
 _NUMERIC = {"qos", "workers"}
 
 
@@ -89,9 +90,20 @@ def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
         "subscription": subscription(topic_filter, route.group if route.shared else None),
         "qos": route.qos,
         "workers": route.workers,
+        "from": _count_source(route),
         "handler": route.handler,
         "location": bound.location if bound else None,
     }
+
+
+def _count_source(route: RouteConfig) -> str | None:
+    """Where the count of workers was said: `routemq.local.toml:3`, `environment`, `default`."""
+    if not route.shared:
+        return None
+    place = route.written.get("workers")
+    if place is None or place.file is None:
+        return "default"
+    return str(Place(Path(place.file.name), place.line))
 
 
 def _print_plan(config: Config, checked: HandlerCheck) -> None:
@@ -125,8 +137,10 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
     routes = []
     for route in config.routes:
         bound = checked.bound.get(route.name)
+        row = _row(route, checked)
+        row["workers_from"] = row.pop("from")
         routes.append(
-            _row(route, checked)
+            row
             | {
                 "topic": route.topic,
                 "shared": route.shared,

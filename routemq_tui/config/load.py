@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,11 +19,8 @@ from routemq_tui.config.resolve import (
     resolve_ui,
     sort_key,
 )
-from routemq_tui.config.source import SourceError, read_source
+from routemq_tui.config.source import LOCAL_FILE, SourceError, read_source
 from routemq_tui.errors import ExitCode, RoutemqError
-
-LOCAL_FILE = "routemq.local.toml"
-"""What the program itself saves, beside the file written by hand; it wins over that."""
 
 
 class ConfigError(RoutemqError):
@@ -65,8 +63,19 @@ def load(
     )
     if reader.problems:
         # A problem of [defaults] or of the command line is found once for every route.
-        raise ConfigError(sorted(dict.fromkeys(reader.problems), key=sort_key))
+        found = sorted(dict.fromkeys(reader.problems), key=sort_key)
+        raise ConfigError(_with_way_out(each, path.with_name(LOCAL_FILE)) for each in found)
     return config
+
+
+def counts_of_file(path: Path) -> dict[str, int]:
+    """The worker counts that the hand-written file alone says, by route; raises ConfigError."""
+    reader = Reader()
+    layers = Layers(_file_layers(reader, path, local=False), ())
+    routes = resolve_routes(reader, layers, resolve_app(layers))
+    if reader.problems:
+        raise ConfigError(sorted(dict.fromkeys(reader.problems), key=sort_key))
+    return {route.name: route.workers for route in routes}
 
 
 def _file_layers(reader: Reader, path: Path, local: bool) -> list[Layer]:
@@ -81,3 +90,11 @@ def _file_layers(reader: Reader, path: Path, local: bool) -> list[Layer]:
         except SourceError as error:
             reader.problems.append(error.problem)
     return layers
+
+
+def _with_way_out(problem: Problem, local: Path) -> Problem:
+    """The local file was written by the program: whoever meets a mistake in it can start without it."""
+    if problem.place.file != local:
+        return problem
+    way_out = "--no-local starts without this file"
+    return replace(problem, hint=f"{problem.hint}; {way_out}" if problem.hint else way_out)

@@ -24,6 +24,7 @@ from routemq_tui.config.model import (
     UiConfig,
 )
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
+from routemq_tui.config.source import LOCAL_FILE
 from routemq_tui.config.tls import TLS_KEYS, resolve_tls
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
 from routemq_tui.routing.template import Template
@@ -159,6 +160,7 @@ def _resolve_route(
     own = _merge(*(entry.settings for entry in entries))
     forced = _merge(*(layer.defaults for layer in layers.forced))
     merged = _merge(defaults, own, forced)
+    _keep_saved_count_in_bounds(reader, merged, own)
     counts = _counts(reader, merged, own)
     _check_dead_letter_topic(reader, merged, own)
     if not {"topic", "handler"} <= merged.keys():
@@ -176,6 +178,23 @@ def _resolve_route(
         written={key: setting.place for key, setting in merged.items()},
         **values,
     )
+
+
+def _keep_saved_count_in_bounds(reader: Reader, merged: Settings, own: Settings) -> None:
+    """A count that the program saved may not fit what was written by hand since: the nearest that does."""
+    saved = merged.get("workers")
+    if saved is None or saved.place.file is None or saved.place.file.name != LOCAL_FILE:
+        return
+    low, high = _value(merged, "min_workers"), _value(merged, "max_workers")
+    if "shared" in merged and not merged["shared"].value:
+        low = high = 1
+    fits = min(max(saved.value, low, 1), high)
+    if fits != saved.value and low <= high:
+        message = f"found {saved.value}, which the route's limits do not allow any more: {fits} it is"
+        reader.warnings.append(Problem(saved.place, saved.key, message, "save the counts again"))
+        merged["workers"] = replace(saved, value=fits)
+        if "workers" in own:
+            own["workers"] = merged["workers"]
 
 
 def _counts(reader: Reader, merged: Settings, own: Settings) -> dict[str, int]:
