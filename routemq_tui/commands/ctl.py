@@ -81,6 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def snapshot_of(config: Path, node: str) -> dict[str, Any]:
+    """The snapshot of the instance that runs in a project; raises ControlError when there is none."""
+    from routemq_tui.engine.control import socket_path
+
+    (answer,) = _ask(socket_path(config.absolute().parent, node), {"do": "snapshot"})
+    snapshot: dict[str, Any] = answer["snapshot"]
+    return snapshot
+
+
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {"do": "snapshot" if arguments.verb == "errors" else arguments.verb}
     for key in ("route", "worker", "of", "lines", "follow", "force", "payloads"):
