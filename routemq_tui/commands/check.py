@@ -1,4 +1,7 @@
-"""`routemq-tui check`: the plan of a configuration, with every handler imported; exits 2 on any error."""
+"""`routemq-tui check`: the plan of a configuration, with every handler imported; exits 2 on any error.
+
+With --connect it connects to the broker once, too: exit code 4 when that refuses, 8 when it is not reached.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from routemq_tui.commands.broker_test import Outcome, connect_once
 from routemq_tui.commands.options import add_config_arguments, load_from
 from routemq_tui.config.handlers import HandlerCheck, check_handlers
 from routemq_tui.config.load import ConfigError
@@ -36,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--keys", action="store_true", help="print the keys of the screen with their ids instead"
     )
+    parser.add_argument("--connect", action="store_true", help="connect to the broker once, too")
     parser.add_argument("--json", action="store_true", help="print the plan and the problems as JSON")
 
 
@@ -61,12 +66,25 @@ def run(arguments: Namespace) -> int:
         checked = check_handlers(config.routes, config.root)
     others = (*check_traffic(config.traffic), *key_problems(config.ui))
     checked = replace(checked, problems=(*checked.problems, *others))
-    if arguments.json:
-        _print_json(_plan_as_json(config, checked))
-    else:
-        _print_plan(config, checked)
-        _print_problems(checked.problems)
-    return ExitCode.CONFIGURATION if checked.problems else ExitCode.OK
+    tried = connect_once(config) if arguments.connect else None
+    (_print_all_json if arguments.json else _print_all)(config, checked, tried)
+    if checked.problems:
+        return ExitCode.CONFIGURATION
+    return tried.error.exit_code if tried is not None and tried.error is not None else ExitCode.OK
+
+
+def _print_all(config: Config, checked: HandlerCheck, tried: Outcome | None) -> None:
+    _print_plan(config, checked)
+    _print_problems(checked.problems)
+    if tried is not None:
+        print(f"connection: {tried.text}", file=sys.stderr if tried.error else sys.stdout)
+
+
+def _print_all_json(config: Config, checked: HandlerCheck, tried: Outcome | None) -> None:
+    values = _plan_as_json(config, checked)
+    if tried is not None:
+        values["connection"] = {"ok": tried.error is None, "text": tried.text}
+    _print_json(values)
 
 
 def overlap_notes(routes: Sequence[RouteConfig]) -> list[str]:

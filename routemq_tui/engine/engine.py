@@ -85,7 +85,7 @@ class Engine:
             self._journal,
             self._letters,
             lambda: self._broker.address,
-            lambda: SavedCounts(config).save(self._supervisor.desired),
+            lambda: SavedCounts(self._config).save(self._supervisor.desired),
         )
         self._traffic = TrafficHost(config.traffic, self._journal, self._pump.watch_fd)
         self._lock = NodeLock(config.root, config.app.node)

@@ -237,7 +237,7 @@ class PublishClient:
 
     def _on_socket_close(self, _client: Client, _data: Any, socket: Any) -> None:
         if self._answer is None:
-            self._fault = tls.explain_end(socket.first, socket.error, self._address)
+            self._fault = tls.explain_end(socket.first, socket.error, self._address, self._accepted)
         elif socket.error is not None:
             self._lost = str(socket.error)
 

@@ -267,7 +267,8 @@ class Connection:
         self.link.close()
         self._close_reason = str(socket.error or "")
         if not self._answered and not self._leaving:
-            self._close_fault = tls.explain_end(socket.first, socket.error, self._spec.broker)
+            met = self._words[cells.CONNECTS] > 0
+            self._close_fault = tls.explain_end(socket.first, socket.error, self._spec.broker, met)
         was_connected, self.socket = self.socket is not None, None
         self.subscribed = False
         self._words[cells.CONNECTED] = 0

@@ -72,14 +72,17 @@ def explain(error: BaseException, address: BrokerAddress) -> Fault:
     return Fault(_said(error))
 
 
-def explain_end(first: bytes, error: OSError | None, address: BrokerAddress) -> Fault:
+def explain_end(first: bytes, error: OSError | None, address: BrokerAddress, met: bool) -> Fault:
     """Why a connection ended before CONNACK, by what broke it and the first bytes that came on it.
 
+    A broker that was met before has not become another port: it is busy, or about to end.
     With TLS 1.3 a server looks at the client's certificate only after the handshake (RFC 8446 section 4.4.2).
     """
     closed = error is None or isinstance(error, ssl.SSLEOFError | ConnectionResetError | BrokenPipeError)
     if isinstance(error, ssl.SSLError) and not closed:
         return explain(error, address)
+    if met and not first:
+        return Fault(_said(error) if error is not None else "the broker closed the connection")
     if address.tls and not first and closed:
         hint = "mostly it wants a client certificate, then set broker.cert_file and broker.key_file"
         if address.security.cert_file is not None:
