@@ -123,6 +123,8 @@ class WebSocket(MqttSocket):
             head, rest = self._read_head()
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError):
             head, rest = b"", b""
+        except TimeoutError:
+            raise WebSocketError(f"{self._address} does not answer the WebSocket handshake") from None
         check_upgrade(head, key, self._address)
         if self._frames.feed(rest):
             raise WebSocketError(f"{self._address} speaks before it was spoken to: that is no MQTT")

@@ -21,6 +21,7 @@ port = {port}
 topic = "waits/{{n}}"
 handler = "handlers:waits"
 workers = 3
+max_workers = 3
 
 [routes.idle]
 topic = "idle/{{n}}"
@@ -94,22 +95,22 @@ def test_by_a_running_instances_own_figures(tmp_path: Path) -> None:
                 {each["route"]: each for each in json.loads(done.stdout)["routes"]} if done.stdout else {}
             )
             found: dict[str, Any] | None = routes.get("waits")
-            steady = found and found["advised"] is not None and 18 < found["rate"] < 22 and found["cpu"]
+            steady = found and found["advised"] == 2 and 18 < found["rate"] < 22 and found["cpu"]
             return found if steady and routes["idle"]["advised"] is None else None
 
         # when it has run for a while, then its figures are those: about one message in hand at a time
         found = wait_until(planned, 30, "steady figures")
-        assert found["time"] == pytest.approx(0.05, rel=0.25)
+        assert 0.05 <= found["time"] < 0.08
         assert found["cpu"] < 0.5
         assert found["memory"] > 10_000_000
-        assert (found["now"], found["advised"]) == (3, 2)
+        assert found["now"] == 3
         # and in words, with what to do
         said = run("plan", "--cores", "4", cwd=tmp_path).stdout
         assert "waits: 3 now, 2 advised (-1)" in said
         assert "idle: 1 now; no message passed" in said
         assert "routemq-tui ctl scale waits 2" in said
-        # and with room for more it says that
-        assert "waits: 3 now, and that is right" in run("plan", "--headroom", "2.5", cwd=tmp_path).stdout
+        # and with room for much more it says that it is right (the route's own bound is 3)
+        assert "waits: 3 now, and that is right" in run("plan", "--headroom", "9", cwd=tmp_path).stdout
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

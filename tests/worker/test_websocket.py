@@ -7,12 +7,14 @@ import hashlib
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routemq_tui.worker.spec import BrokerAddress
+from routemq_tui.worker.tls import explain
 from routemq_tui.worker.transport import Transport
 from routemq_tui.worker.websocket import Frames, WebSocket, WebSocketError, frame
 
@@ -149,6 +151,26 @@ def accepted(key: bytes, more: str = "Sec-WebSocket-Protocol: mqtt\r\n", right: 
 def test_a_server_that_opens_none_is_told_in_words(answer: Callable[[bytes], bytes], said: str) -> None:
     with pytest.raises(WebSocketError, match=said):
         connect(answer)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tls": True}, "does not answer the TLS handshake: is it a port without TLS?"),
+        ({"websocket": "/mqtt"}, "does not answer the WebSocket handshake"),
+        ({"tls": True, "websocket": "/mqtt"}, "does not answer the TLS handshake"),
+    ],
+)
+def test_a_server_that_says_nothing_is_told_too(changes: dict[str, Any], said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = BrokerAddress("127.0.0.1", server.getsockname()[1], **changes)
+        wrapped = Transport(address).wrap_socket(socket.create_connection(server.getsockname()))
+        wrapped.settimeout(0.1)
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - by its explanation
+            wrapped.do_handshake()
+    fault = explain(caught.value, address)
+    assert said in fault.text
+    assert not fault.lasting
 
 
 def test_a_close_in_mid_stream_is_the_end_after_what_came() -> None:
