@@ -61,7 +61,7 @@ class TlsBroker:
 
 def start_tls_broker(folder: Path) -> TlsBroker:
     """With listeners `right`, `expired`, `other-host`, `client` and `client-1.2` (they want a certificate),
-    `ws` and `wss`."""
+    `ws`, `wss` and `wss-client`."""
     folder.mkdir(exist_ok=True)
     authority = Authority(folder)
     right = authority.issue("127.0.0.1", "localhost", file="right")
@@ -76,6 +76,7 @@ def start_tls_broker(folder: Path) -> TlsBroker:
         "client-1.2": (right, f"{client}\ntls_version tlsv1.2"),
         "ws": (None, "protocol websockets"),
         "wss": (right, "protocol websockets"),
+        "wss-client": (right, f"protocol websockets\n{client}"),
     }
     ports = {name: free_port() for name in listeners}
     settings = []

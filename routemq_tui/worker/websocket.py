@@ -184,8 +184,9 @@ def check_upgrade(head: bytes, key: bytes, address: BrokerAddress) -> None:
     if not head.startswith(b"HTTP/"):
         scheme = "mqtts" if address.tls else "mqtt"
         hint = f"is it a port for plain MQTT? Then the URL begins with {scheme}://"
-        if not head and not address.tls:
-            hint = f"is it a port for plain MQTT ({scheme}://), or for TLS (wss://)?"
+        if not head:
+            other = "for TLS (wss://)" if not address.tls else "one that wants a client certificate"
+            hint = f"is it a port for plain MQTT ({scheme}://), or {other}?"
         raise WebSocketError(f"{address} does not answer as a WebSocket does: {hint}")
     status, *lines = head.decode("latin-1").split("\r\n")
     if status.split(" ")[1:2] != ["101"]:

@@ -68,6 +68,8 @@ WRONG = (
          address={"tls": False, "websocket": "/mqtt"}),
     Case("WebSocket over TLS to a WebSocket port", "ws", ("does not speak TLS", "ws://"), lasting=False,
          address={"websocket": "/mqtt"}),
+    Case("WebSocket without client certificate", "wss-client", ("client certificate", "broker.cert_file"),
+         address={"websocket": "/mqtt"}),
     Case("WebSocket of a broken certificate", "wss", ("is not trusted",), {"ca_file": "others.pem"},
          address={"websocket": "/mqtt"}),
 )  # fmt: skip
@@ -126,6 +128,13 @@ RIGHT = (
     Case("a client certificate, TLS 1.2", "client-1.2", (), {"cert_file": "ours"}),
     Case("not checked", "expired", (), {"insecure": True, "ca_file": None}),
     Case("WebSocket", "ws", (), address={"tls": False, "websocket": "/mqtt"}),
+    Case(
+        "WebSocket with a client certificate",
+        "wss-client",
+        (),
+        {"cert_file": "ours"},
+        address={"websocket": "/mqtt"},
+    ),
     Case("WebSocket over TLS", "wss", (), address={"websocket": "/mqtt"}),
 )
 
