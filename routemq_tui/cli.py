@@ -16,7 +16,7 @@ from typing import Protocol
 from routemq_tui import __version__
 from routemq_tui.errors import ExitCode, RoutemqError
 
-COMMANDS = ("run", "web", "check", "demo", "init", "publish", "ctl", "dead-letters")
+COMMANDS = ("run", "web", "check", "demo", "init", "publish", "ctl", "plan", "dead-letters")
 """In the order of the help; each is a module of `routemq_tui.commands`. The first one is the default."""
 
 _INTERRUPTED = 130

@@ -9,16 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from routemq_tui.commands import options
 from routemq_tui.config.environment import environment_layer, override_layer
 from routemq_tui.config.load import ConfigError
-from routemq_tui.config.model import BrokerConfig
+from routemq_tui.config.model import NOT_VERIFIED, BrokerConfig
 from routemq_tui.config.reader import Reader
 from routemq_tui.config.resolve import Layers, resolve_broker
-from routemq_tui.config.url import EMBEDDED, parse_broker_url
+from routemq_tui.config.url import EMBEDDED, STARTED
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.worker.address import external_address
 from routemq_tui.worker.spec import BrokerAddress
 
 
@@ -35,27 +37,28 @@ def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
     """
     if arguments.config.exists() or arguments.config != options.DEFAULT_FILE:
         config = options.load_from(arguments, routes=False)
-        return address_of(config.broker, config.root, config.app.node)
-    root = arguments.config.absolute().parent
-    return address_of(_without_file(arguments, root), root, arguments.node or "local")
+        broker, root, node = config.broker, config.root, config.app.node
+    else:
+        root = arguments.config.absolute().parent
+        broker, node = _without_file(arguments, root), arguments.node or "local"
+    if broker.tls.insecure:
+        print(f"warning: {NOT_VERIFIED} (broker.insecure = true)", file=sys.stderr)
+    return address_of(broker, root, node)
 
 
 def address_of(broker: BrokerConfig, root: Path, node: str) -> BrokerAddress:
-    url = parse_broker_url(broker.url)
-    if url is not None:
-        host, port, tls = url.host, url.port, url.tls
-    else:
-        running = running_broker(root, node)
-        if running is None:
-            raise NotRunningError(
-                f"the {broker.url} broker runs with routemq-tui, and none runs in {root}\n"
-                "  start routemq-tui here, or name another broker: --broker mqtt://HOST:PORT"
-            )
-        (host, port), tls = running, False
+    if broker.url not in STARTED:
+        return external_address(broker)
+    running = running_broker(root, node)
+    if running is None:
+        raise NotRunningError(
+            f"the {broker.url} broker runs with routemq-tui, and none runs in {root}\n"
+            "  start routemq-tui here, or name another broker: --broker mqtt://HOST:PORT"
+        )
+    host, port = running
     return BrokerAddress(
         host=host,
         port=port,
-        tls=tls,
         protocol=broker.protocol,
         username=broker.username,
         password=broker.password,

@@ -1,4 +1,7 @@
-"""`routemq-tui check`: the plan of a configuration, with every handler imported; exits 2 on any error."""
+"""`routemq-tui check`: the plan of a configuration, with every handler imported; exits 2 on any error.
+
+With --connect it connects to the broker once, too: exit code 4 when that refuses, 8 when it is not reached.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+from routemq_tui.commands.broker_test import Outcome, connect_once
 from routemq_tui.commands.options import add_config_arguments, load_from
 from routemq_tui.config.handlers import HandlerCheck, check_handlers
 from routemq_tui.config.load import ConfigError
-from routemq_tui.config.model import Config, Problem, RouteConfig
+from routemq_tui.config.model import Config, Place, Problem, RouteConfig
 from routemq_tui.errors import ExitCode
 from routemq_tui.publisher.traffic import check_traffic
 from routemq_tui.routing.template import Template
@@ -26,7 +31,7 @@ from routemq_tui.tui.keymap import key_lines, key_problems
 NAME = "check"
 HELP = "check the configuration and every handler, and print the plan"
 
-_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "handler", "location")
+_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "from", "handler", "location")
 _NUMERIC = {"qos", "workers"}
 
 
@@ -35,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--keys", action="store_true", help="print the keys of the screen with their ids instead"
     )
+    parser.add_argument("--connect", action="store_true", help="connect to the broker once, too")
     parser.add_argument("--json", action="store_true", help="print the plan and the problems as JSON")
 
 
@@ -60,12 +66,25 @@ def run(arguments: Namespace) -> int:
         checked = check_handlers(config.routes, config.root)
     others = (*check_traffic(config.traffic), *key_problems(config.ui))
     checked = replace(checked, problems=(*checked.problems, *others))
-    if arguments.json:
-        _print_json(_plan_as_json(config, checked))
-    else:
-        _print_plan(config, checked)
-        _print_problems(checked.problems)
-    return ExitCode.CONFIGURATION if checked.problems else ExitCode.OK
+    tried = connect_once(config) if arguments.connect else None
+    (_print_all_json if arguments.json else _print_all)(config, checked, tried)
+    if checked.problems:
+        return ExitCode.CONFIGURATION
+    return tried.error.exit_code if tried is not None and tried.error is not None else ExitCode.OK
+
+
+def _print_all(config: Config, checked: HandlerCheck, tried: Outcome | None) -> None:
+    _print_plan(config, checked)
+    _print_problems(checked.problems)
+    if tried is not None:
+        print(f"connection: {tried.text}", file=sys.stderr if tried.error else sys.stdout)
+
+
+def _print_all_json(config: Config, checked: HandlerCheck, tried: Outcome | None) -> None:
+    values = _plan_as_json(config, checked)
+    if tried is not None:
+        values["connection"] = {"ok": tried.error is None, "text": tried.text}
+    _print_json(values)
 
 
 def overlap_notes(routes: Sequence[RouteConfig]) -> list[str]:
@@ -89,9 +108,20 @@ def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
         "subscription": subscription(topic_filter, route.group if route.shared else None),
         "qos": route.qos,
         "workers": route.workers,
+        "from": _count_source(route),
         "handler": route.handler,
         "location": bound.location if bound else None,
     }
+
+
+def _count_source(route: RouteConfig) -> str | None:
+    """Where the count of workers was said: `routemq.local.toml:3`, `environment`, `default`."""
+    if not route.shared:
+        return None
+    place = route.written.get("workers")
+    if place is None or place.file is None:
+        return "default"
+    return str(Place(Path(place.file.name), place.line))
 
 
 def _print_plan(config: Config, checked: HandlerCheck) -> None:
@@ -127,8 +157,10 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
     routes = []
     for route in config.routes:
         bound = checked.bound.get(route.name)
+        row = _row(route, checked)
+        row["workers_from"] = row.pop("from")
         routes.append(
-            _row(route, checked)
+            row
             | {
                 "topic": route.topic,
                 "shared": route.shared,

@@ -16,10 +16,12 @@ from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.units import format_seconds, printable
 
 NAME = "ctl"
-HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, logs, messages, stop"
+HELP = "talk to a running instance: snapshot, scale, save, kill, drain, restart, logs, messages, stop"
 
 
 _ANSWER_SECONDS = 0.4
+_WRITING_SECONDS = 5.0
+"""`save` says in any case what it has done."""
 
 
 class ControlError(RoutemqError):
@@ -62,9 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     messages.add_argument("-n", "--lines", type=int, default=100)
     messages.add_argument("--payloads", action="store_true", help="with payload and properties")
     errors = verbs.add_parser("errors", help="failed messages by the place in the code where they failed")
+    save = verbs.add_parser("save", help="keep the worker counts for the next start, in routemq.local.toml")
     stop = verbs.add_parser("stop", help="drain all workers and end the instance")
     stop.add_argument("--force", action="store_true", help="kill the workers at once")
-    for verb in [*each, logs, tap, messages, errors, stop]:
+    for verb in [*each, logs, tap, messages, errors, save, stop]:
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -76,6 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
         _PRINT.get(arguments.verb, _print_done)(answer, arguments)
         sys.stdout.flush()
     return ExitCode.OK
+
+
+def snapshot_of(config: Path, node: str) -> dict[str, Any]:
+    """The snapshot of the instance that runs in a project; raises ControlError when there is none."""
+    from routemq_tui.engine.control import socket_path
+
+    (answer,) = _ask(socket_path(config.absolute().parent, node), {"do": "snapshot"})
+    snapshot: dict[str, Any] = answer["snapshot"]
+    return snapshot
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -112,6 +124,9 @@ def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
     notices = _notices_after(answer["after_notice"], arguments)
+    refused = next((each["text"] for each in notices if each["severity"] == "error"), None)
+    if arguments.verb == "save" and refused is not None:
+        raise ControlError(refused)
     if arguments.json:
         print(json.dumps({**answer, "notices": notices}))
         return
@@ -123,7 +138,7 @@ def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
 def _notices_after(number: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """What the instance had to say in the first moment: a refusal comes at once."""
     found: list[dict[str, Any]] = []
-    deadline = time.monotonic() + _ANSWER_SECONDS
+    deadline = time.monotonic() + (_WRITING_SECONDS if arguments.verb == "save" else _ANSWER_SECONDS)
     while not found and time.monotonic() < deadline:
         time.sleep(0.05)
         try:

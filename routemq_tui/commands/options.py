@@ -30,7 +30,7 @@ def add_config_arguments(parser: ArgumentParser) -> None:
         "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help="default: routemq.toml"
     )
     group.add_argument(
-        "--broker", metavar="URL", help="embedded, mosquitto, mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
+        "--broker", metavar="URL", help="embedded, mosquitto, or a URL of mqtt://, mqtts://, ws:// or wss://"
     )
     group.add_argument(
         "--group", metavar="NAME", help="the share name of all routes that name none themselves"

@@ -38,13 +38,24 @@ def _address(value: object) -> str:
     return text
 
 
-_ADDRESS = Kind(_address, "a host, mqtt://HOST[:PORT], mqtts://HOST[:PORT] or embedded")
+_ADDRESS = Kind(
+    _address, "a host, mqtt://HOST[:PORT], mqtts://…, ws://HOST[:PORT][/PATH], wss://… or embedded"
+)
 
 VARIABLES: dict[str, _Variable] = {
     "MQTT_BROKER": _Variable("broker", "url", _ADDRESS),
     "MQTT_PORT": _Variable("broker", "url_port", schema.BROKER.keys["port"]),
     "MQTT_USERNAME": _Variable("broker", "username", kinds.text()),
-    "MQTT_PASSWORD": _Variable("broker", "password", kinds.text()),
+    "MQTT_PASSWORD": _Variable("broker", "password", kinds.secret()),
+    "MQTT_PASSWORD_FILE": _Variable("broker", "password_file", schema.BROKER.keys["password_file"]),
+    "MQTT_CA_FILE": _Variable("broker", "ca_file", schema.BROKER.keys["ca_file"]),
+    "MQTT_CERT_FILE": _Variable("broker", "cert_file", schema.BROKER.keys["cert_file"]),
+    "MQTT_KEY_FILE": _Variable("broker", "key_file", schema.BROKER.keys["key_file"]),
+    "MQTT_KEY_PASSWORD": _Variable("broker", "key_password", kinds.secret()),
+    "MQTT_KEY_PASSWORD_FILE": _Variable(
+        "broker", "key_password_file", schema.BROKER.keys["key_password_file"]
+    ),
+    "MQTT_SERVER_NAME": _Variable("broker", "server_name", schema.BROKER.keys["server_name"]),
     "MQTT_GROUP_NAME": _Variable("app", "group", schema.APP.keys["group"]),
     "WORKER_COUNT": _Variable("defaults", "workers", schema.DEFAULTS.keys["workers"]),
     "MIN_WORKERS": _Variable("defaults", "min_workers", schema.DEFAULTS.keys["min_workers"]),
@@ -53,7 +64,7 @@ VARIABLES: dict[str, _Variable] = {
 }
 """Each variable read; one that is empty counts as not set."""
 
-_TEXTUAL = frozenset({"MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_BROKER", "MQTT_GROUP_NAME"})
+_TEXTUAL = frozenset(name for name in VARIABLES if name.startswith("MQTT_") and name != "MQTT_PORT")
 
 
 def environment_layer(reader: Reader, folder: Path, environment: Mapping[str, str] | None) -> Layer:
@@ -88,8 +99,8 @@ def override_layer(reader: Reader, overrides: Mapping[str, object]) -> Layer:
     return found
 
 
-def password_from_file(reader: Reader, folder: Path, setting: Setting) -> str | None:
-    """The first line of `broker.password_file`, a path relative to the project."""
+def secret_from_file(reader: Reader, folder: Path, setting: Setting) -> str | None:
+    """The first line of the file that a setting names by a path relative to the project."""
     try:
         text = read_text(folder / Path(setting.value).expanduser())
     except (SourceError, RuntimeError) as error:
@@ -98,11 +109,11 @@ def password_from_file(reader: Reader, folder: Path, setting: Setting) -> str | 
             setting.place, setting.key, f"found {setting.value!r}: {reason}", "name a readable file"
         )
         return None
-    password = text.partition("\n")[0].rstrip("\r")
-    if not password:
+    secret = text.partition("\n")[0].rstrip("\r")
+    if not secret:
         reader.report(setting.place, setting.key, f"found {setting.value!r}: its first line is empty")
         return None
-    return password
+    return secret
 
 
 def _variables(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import isfinite
 from typing import Any
@@ -27,6 +27,8 @@ class Kind:
     allowed: str
     choices: tuple[str, ...] = ()
     """Words allowed, for "did you mean"."""
+    secret: bool = False
+    """A message never shows what was found."""
 
     def hint(self, found: object) -> str:
         """What is allowed, with the nearest word when one was meant."""
@@ -89,6 +91,11 @@ def text(allowed: str = "text", fault: Callable[[str], str | None] = lambda valu
         return value
 
     return Kind(read, allowed)
+
+
+def secret() -> Kind:
+    """Text that no message may show."""
+    return replace(text("text that is not empty"), secret=True)
 
 
 def choice(*words: str, fold: bool = False) -> Kind:

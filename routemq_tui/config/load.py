@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,14 +19,12 @@ from routemq_tui.config.resolve import (
     resolve_ui,
     sort_key,
 )
-from routemq_tui.config.source import SourceError, printable, read_source
+from routemq_tui.config.source import LOCAL_FILE, SourceError, printable, read_source
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.routing.discovery import Discovery, discover
 
 Discover = Callable[[Sequence[str], Path], Discovery]
-
-LOCAL_FILE = "routemq.local.toml"
-"""What the program itself saves, beside the file written by hand; it wins over that."""
+NOTHING = Discovery()
 
 
 class ConfigError(RoutemqError):
@@ -105,7 +104,8 @@ def _checked(
     )
     if reader.problems:
         # A problem of [defaults] or of the command line is found once for every route.
-        raise ConfigError(sorted(dict.fromkeys(reader.problems), key=sort_key))
+        problems = sorted(dict.fromkeys(reader.problems), key=sort_key)
+        raise ConfigError(_with_way_out(each, file.with_name(LOCAL_FILE)) for each in problems)
     return config
 
 
@@ -125,6 +125,16 @@ def _discovered(
     return None if found.problems else found
 
 
+def counts_of_file(path: Path, routers: Discovery = NOTHING) -> dict[str, int]:
+    """The worker counts that the hand-written file and the routers say, by route; raises ConfigError."""
+    reader = Reader()
+    layers = Layers(_file_layers(reader, path, local=False), ())
+    routes = resolve_routes(reader, layers, resolve_app(layers), routers.routes)
+    if reader.problems:
+        raise ConfigError(sorted(dict.fromkeys(reader.problems), key=sort_key))
+    return {route.name: route.workers for route in routes}
+
+
 def _file_layers(reader: Reader, path: Path, local: bool) -> list[Layer]:
     try:
         layers = [reader.layer(read_source(path))]
@@ -137,3 +147,11 @@ def _file_layers(reader: Reader, path: Path, local: bool) -> list[Layer]:
         except SourceError as error:
             reader.problems.append(error.problem)
     return layers
+
+
+def _with_way_out(problem: Problem, local: Path) -> Problem:
+    """The local file was written by the program: whoever meets a mistake in it can start without it."""
+    if problem.place.file != local:
+        return problem
+    way_out = "--no-local starts without this file"
+    return replace(problem, hint=f"{problem.hint}; {way_out}" if problem.hint else way_out)

@@ -53,10 +53,30 @@ class AppConfig:
     """Bytes of log text kept in memory for all workers together."""
 
 
+NOT_VERIFIED = "the broker's certificate is NOT checked: whoever is in between can read and change messages"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """How `mqtts://` and `wss://` are spoken; paths are absolute and were readable when it was made."""
+
+    ca_file: str | None = None
+    """PEM: the authorities trusted instead of the system's."""
+    cert_file: str | None = None
+    """PEM: the certificate this client shows, with those between it and its authority."""
+    key_file: str | None = None
+    """PEM; None when the key is in `cert_file`."""
+    key_password: str | None = field(default=None, repr=False)
+    server_name: str | None = None
+    """The name asked for and looked for in the broker's certificate, when it is not the URL's host."""
+    insecure: bool = False
+    """Neither the certificate's authority nor its name is checked."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerConfig:
     url: str = "embedded"
-    """`embedded`, `mosquitto`, `mqtt://host[:port]` or `mqtts://host[:port]`; never holds a password."""
+    """`embedded`, `mosquitto`, or a URL of `mqtt`, `mqtts`, `ws` or `wss`; never holds a password."""
     protocol: ProtocolName = "5"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -66,6 +86,7 @@ class BrokerConfig:
     """Seconds a broker keeps a worker's session while the worker is away (MQTT 5 section 3.1.2.11.2)."""
     port: int = 1883
     """The port wanted by a broker that we start; a free one is taken when it is in use."""
+    tls: TlsConfig = TlsConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from routemq_tui.config.source import Source, dotted, show
 class Setting:
     """A value that was read, and where it was written."""
 
-    value: Any
+    value: Any = field(repr=False)
+    """It may be a secret."""
     place: Place
     key: str
 
@@ -89,7 +90,8 @@ class Reader:
             return Setting(kind.read(raw), place, key)
         except (ValueError, OverflowError) as error:
             reason = "" if isinstance(error, OverflowError) else str(error)
-            self.report(place, key, f"found {show(raw)}{reason and f': {reason}'}", kind.hint(raw))
+            found = "what is not shown here" if kind.secret else show(raw)
+            self.report(place, key, f"found {found}{reason and f': {reason}'}", kind.hint(raw))
         return None
 
     def _routes(self, source: Source, raw: object) -> dict[str, RouteLayer]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from routemq_tui.config import schema
 from routemq_tui.config.declared import Declared, declared_routes, without_contradictions
-from routemq_tui.config.environment import COMMAND_LINE, password_from_file
+from routemq_tui.config.environment import COMMAND_LINE, secret_from_file
 from routemq_tui.config.model import (
     AppConfig,
     BrokerConfig,
@@ -25,6 +25,8 @@ from routemq_tui.config.model import (
     UiConfig,
 )
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
+from routemq_tui.config.source import LOCAL_FILE
+from routemq_tui.config.tls import TLS_KEYS, resolve_tls
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
 from routemq_tui.routing.discovery import FoundRoute
 from routemq_tui.routing.template import Template
@@ -61,6 +63,7 @@ def resolve_broker(reader: Reader, layers: Layers, root: Path) -> BrokerConfig:
     merged = _merge(*(layer.broker for layer in layers.all))
     url_port = merged.pop("url_port", None)
     password_file = merged.pop("password_file", None)
+    security = {key: merged.pop(key) for key in TLS_KEYS if key in merged}
     values = _values(merged)
     address = parse_broker_url(values.get("url", BrokerConfig().url))
     if url_port is not None:
@@ -68,12 +71,13 @@ def resolve_broker(reader: Reader, layers: Layers, root: Path) -> BrokerConfig:
         if address is None:
             values["port"] = port
         else:
-            address = BrokerUrl(address.host, port, address.tls, address.username)
+            address = replace(address, port=port)
     if address is not None:
         values["url"] = str(address)
         values.setdefault("username", address.username)
     if password_file is not None and "password" not in values:
-        values["password"] = password_from_file(reader, root, password_file)
+        values["password"] = secret_from_file(reader, root, password_file)
+    values["tls"] = resolve_tls(reader, root, security, address)
     broker = BrokerConfig(**values)
     if broker.password and not broker.username and broker.protocol == "3.1.1":
         source = merged.get("password", password_file)
@@ -175,6 +179,7 @@ def _resolve_route(
     defaults = _merge(*(layer.defaults for layer in layers.files))
     forced = _merge(*(layer.defaults for layer in layers.forced))
     merged = _merge(defaults, own, forced)
+    _keep_saved_count_in_bounds(reader, merged, own)
     counts = _counts(reader, merged, own)
     _check_dead_letter_topic(reader, merged, own)
     if not {"topic", "handler"} <= merged.keys():
@@ -192,6 +197,23 @@ def _resolve_route(
         written={key: setting.place for key, setting in merged.items()},
         **values,
     )
+
+
+def _keep_saved_count_in_bounds(reader: Reader, merged: Settings, own: Settings) -> None:
+    """A count that the program saved may not fit what was written by hand since: the nearest that does."""
+    saved = merged.get("workers")
+    if saved is None or saved.place.file is None or saved.place.file.name != LOCAL_FILE:
+        return
+    low, high = _value(merged, "min_workers"), _value(merged, "max_workers")
+    if "shared" in merged and not merged["shared"].value:
+        low = high = 1
+    fits = min(max(saved.value, low, 1), high)
+    if fits != saved.value and low <= high:
+        message = f"found {saved.value}, which the route's limits do not allow any more: {fits} it is"
+        reader.warnings.append(Problem(saved.place, saved.key, message, "save the counts again"))
+        merged["workers"] = replace(saved, value=fits)
+        if "workers" in own:
+            own["workers"] = merged["workers"]
 
 
 def _counts(reader: Reader, merged: Settings, own: Settings) -> dict[str, int]:

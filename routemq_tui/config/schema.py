@@ -95,6 +95,12 @@ BROKER = Section(
         "protocol": kinds.choice("5", "3.1.1"),
         "username": kinds.text(),
         "password_file": kinds.text("the path of a file"),
+        "ca_file": kinds.text("the path of a PEM file"),
+        "cert_file": kinds.text("the path of a PEM file"),
+        "key_file": kinds.text("the path of a PEM file"),
+        "key_password_file": kinds.text("the path of a file"),
+        "server_name": kinds.text("a host name"),
+        "insecure": kinds.boolean(),
         "keepalive": kinds.seconds(1, 65535),
         "session_expiry": kinds.seconds(0, 4294967295),
         "port": kinds.whole(1, 65535),
@@ -102,6 +108,8 @@ BROKER = Section(
     refused={
         "password": "keep it out of this file: set MQTT_PASSWORD (also in .env) or password_file",
         "host": 'write url = "mqtt://HOST:PORT"',
+        "key_password": "keep it out of this file: set MQTT_KEY_PASSWORD (also in .env) or key_password_file",
+        "tls": 'write url = "mqtts://HOST:PORT"',
     },
 )
 

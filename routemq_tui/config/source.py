@@ -12,6 +12,9 @@ from typing import Any
 from routemq_tui.config import locate
 from routemq_tui.config.model import Place, Problem
 
+LOCAL_FILE = "routemq.local.toml"
+"""What the program itself saves, beside the file written by hand; it wins over that."""
+
 _URL_PASSWORD = re.compile(r"(://[^/@:]*):.*@")
 _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 

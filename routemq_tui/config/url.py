@@ -10,9 +10,22 @@ MOSQUITTO = "mosquitto"
 STARTED = (EMBEDDED, MOSQUITTO)
 """Brokers that the engine starts itself."""
 
-ALLOWED = '"embedded", "mosquitto", "mqtt://HOST[:PORT]" or "mqtts://HOST[:PORT]"'
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_SCHEME_MEANT = {"tcp": "mqtt", "mqtt+ssl": "mqtts", "ssl": "mqtts", "tls": "mqtts"}
+ALLOWED = '"embedded", "mosquitto", "mqtt://HOST[:PORT]", "mqtts://…", "ws://HOST[:PORT][/PATH]" or "wss://…"'
+WEBSOCKET_PATH = "/mqtt"
+"""Where brokers take WebSockets unless told otherwise; some take them anywhere."""
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_ENCRYPTED = ("mqtts", "wss")
+_WEBSOCKET = ("ws", "wss")
+_SCHEME_MEANT = {
+    "tcp": "mqtt",
+    "mqtt+ssl": "mqtts",
+    "ssl": "mqtts",
+    "tls": "mqtts",
+    "http": "ws",
+    "https": "wss",
+    "mqtt+ws": "ws",
+    "mqtt+wss": "wss",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +38,17 @@ class BrokerUrl:
     tls: bool = False
     username: str | None = None
     explicit_port: bool = True
+    path: str | None = None
+    """Of a WebSocket; None for MQTT straight on TCP or TLS."""
+
+    @property
+    def scheme(self) -> str:
+        """`mqtt`, `mqtts`, `ws` or `wss`."""
+        return ("mqtt" if self.path is None else "ws") + ("s" if self.tls else "")
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}{self.path or ''}"
 
 
 def parse_broker_url(text: str) -> BrokerUrl | None:
@@ -60,12 +80,16 @@ def parse_broker_url(text: str) -> BrokerUrl | None:
         raise ValueError("there is no host in it")
     if port == 0:
         raise ValueError("the port is no number from 1 to 65535")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("nothing may follow the host and port")
+    websocket = scheme in _WEBSOCKET
+    if parts.query or parts.fragment or (parts.path not in ("", "/") and not websocket):
+        raise ValueError(f"nothing may follow the {'path' if websocket else 'host and port'}")
+    if not parts.path.isascii():
+        raise ValueError("the path holds letters that a URL writes as %XX")
     return BrokerUrl(
         host=host,
         port=port or _PORTS[scheme],
-        tls=scheme == "mqtts",
+        tls=scheme in _ENCRYPTED,
         username=unquote(parts.username) if parts.username else None,
         explicit_port=port is not None,
+        path=(parts.path or WEBSOCKET_PATH) if websocket else None,
     )

@@ -11,16 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from routemq_tui.broker.handle import EmbeddedBroker
-from routemq_tui.config.model import BrokerConfig, Config
+from routemq_tui.config.model import NOT_VERIFIED, BrokerConfig, Config
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.lock import state_folder
 from routemq_tui.engine.mosquitto import MosquittoBroker, connect_fault
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState
 from routemq_tui.errors import RoutemqError
+from routemq_tui.worker.address import external_address
 from routemq_tui.worker.spec import BrokerAddress
 
 _POLL = 0.25
@@ -80,6 +80,8 @@ class BrokerHost:
 
     def start(self) -> None:
         self._thread.start()
+        if self.address is not None and self.address.tls and self.address.security.insecure:
+            self._journal.notice("warning", f"{NOT_VERIFIED} (broker.insecure = true)", "broker")
 
     def snapshot(self) -> BrokerSnapshot:
         state, reason = self._state, self._reason
@@ -229,20 +231,4 @@ def own_address(settings: BrokerConfig, broker: OwnBroker, embedded: bool) -> Br
         keepalive=settings.keepalive,
         session_expiry=settings.session_expiry,
         one_queue_per_group=embedded,
-    )
-
-
-def external_address(settings: BrokerConfig) -> BrokerAddress:
-    """The address in an `mqtt://` or `mqtts://` URL; the configuration has checked it."""
-    url = urlsplit(settings.url)
-    tls = url.scheme == "mqtts"
-    return BrokerAddress(
-        host=url.hostname or "127.0.0.1",
-        port=url.port or (8883 if tls else 1883),
-        tls=tls,
-        protocol=settings.protocol,
-        username=settings.username,
-        password=settings.password,
-        keepalive=settings.keepalive,
-        session_expiry=settings.session_expiry,
     )

@@ -92,6 +92,11 @@ class PurgeLetters:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveCounts:
+    """Keep the routes' desired counts for the next start, in `routemq.local.toml`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     topic: str
     payload: bytes = field(repr=False)
@@ -119,6 +124,6 @@ RouteCommand = (
     | SetTap
 )
 """For a route and its workers."""
-ErrandCommand = ReplayLetters | PurgeLetters | Publish
+ErrandCommand = ReplayLetters | PurgeLetters | Publish | SaveCounts
 """What takes its time and is done beside the workers."""
 Command = RouteCommand | ErrandCommand | Stop

@@ -32,6 +32,7 @@ from routemq_tui.engine.commands import (
     RestartWorker,
     ResumeRoute,
     RollingRestart,
+    SaveCounts,
     SetTap,
     SetWorkers,
     StartWorker,
@@ -239,6 +240,7 @@ _COMMANDS: dict[str, Callable[[Snapshot, dict[str, Any]], Command]] = {
     "tap": _tap,
     "replay": lambda _snapshot, request: ReplayLetters(_ids(request)),
     "purge": lambda _snapshot, request: PurgeLetters(_ids(request)),
+    "save": lambda _snapshot, _request: SaveCounts(),
     "stop": lambda _snapshot, request: Stop(force=bool(request.get("force"))),
 }
 

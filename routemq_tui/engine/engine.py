@@ -31,6 +31,7 @@ from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.metrics import SAMPLE_EVERY
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.port import LetterReader, LogReader, MessageReader, Span
+from routemq_tui.engine.saved_counts import SavedCounts
 from routemq_tui.engine.sessions import SessionList
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import EngineState, History, Snapshot
@@ -80,7 +81,11 @@ class Engine:
         self._broker = BrokerHost(config, self._journal, self._pump.watch_fd, self._wake.set)
         self._letters = LetterDesk(config.root / STATE_FOLDER, self._journal)
         self._errands = Errands(
-            config.root / STATE_FOLDER, self._journal, self._letters, lambda: self._broker.address
+            config.root / STATE_FOLDER,
+            self._journal,
+            self._letters,
+            lambda: self._broker.address,
+            lambda: SavedCounts(self._config).save(self._supervisor.desired),
         )
         self._traffic = TrafficHost(config.traffic, self._journal, self._pump.watch_fd)
         self._lock = NodeLock(config.root, config.app.node)

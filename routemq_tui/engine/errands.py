@@ -14,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routemq_tui.engine.commands import ErrandCommand, PurgeLetters, ReplayLetters
+from routemq_tui.engine.commands import ErrandCommand, PurgeLetters, ReplayLetters, SaveCounts
 from routemq_tui.engine.commands import Publish as PublishCommand
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.letter_desk import LetterDesk
@@ -30,12 +30,18 @@ _AT_ONCE = 500
 
 
 class Errands:
-    """`broker` gives the address of the broker while there is one."""
+    """`broker` gives the address of the broker while there is one; `save` keeps the counts and says how."""
 
     def __init__(
-        self, folder: Path, journal: Journal, letters: LetterDesk, broker: Callable[[], BrokerAddress | None]
+        self,
+        folder: Path,
+        journal: Journal,
+        letters: LetterDesk,
+        broker: Callable[[], BrokerAddress | None],
+        save: Callable[[], str],
     ) -> None:
         self._folder, self._journal, self._letters, self._broker = folder, journal, letters, broker
+        self._save = save
         self._waiting: queue.SimpleQueue[ErrandCommand | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -66,6 +72,8 @@ class Errands:
     def _do(self, command: ErrandCommand) -> None:
         if isinstance(command, PublishCommand):
             self._publish(command)
+        elif isinstance(command, SaveCounts):
+            self._journal.notice("information", self._save())
         elif isinstance(command, ReplayLetters):
             self._replay(command.ids)
         else:
@@ -135,6 +143,7 @@ _WHAT: dict[type, str] = {
     ReplayLetters: "dead letters are not all replayed",
     PurgeLetters: "dead letters are not all purged",
     PublishCommand: "the message is not published",
+    SaveCounts: "the worker counts are not saved",
 }
 
 

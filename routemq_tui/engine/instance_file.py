@@ -9,10 +9,10 @@ from pathlib import Path
 from routemq_tui.worker.spec import BrokerAddress
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace the file in one step, for its owner only: a reader sees the old one or the new one."""
+def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace the file in one step, a new one for its owner only: a reader sees the old or the new one."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)

@@ -49,6 +49,11 @@ class Supervisor:
         return any(crew.tapped for crew in self.crews.values())
 
     @property
+    def desired(self) -> dict[str, int]:
+        """Workers wanted, by route. Any thread."""
+        return {name: crew.desired for name, crew in list(self.crews.items())}
+
+    @property
     def any_failed(self) -> bool:
         return any(slot.state is WorkerState.FAILED for slot in self)
 

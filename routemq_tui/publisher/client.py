@@ -7,7 +7,6 @@ that are not acknowledged are sent again on the next connection, as paho keeps t
 from __future__ import annotations
 
 import os
-import ssl
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,7 +19,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.worker import tls
 from routemq_tui.worker.spec import BrokerAddress
+from routemq_tui.worker.transport import Transport
 
 WINDOW = 100
 """Messages of QoS 1 and 2 under way at once, or the broker's Receive Maximum (MQTT 5 section 3.3.4)."""
@@ -64,13 +65,18 @@ class PublishClient:
         self._client.connect_timeout = _CONNECT_TIMEOUT
         if address.username is not None:
             self._client.username_pw_set(address.username, address.password)
-        if address.tls:
-            self._client.tls_set_context(ssl.create_default_context())
+        transport: Any = Transport(address)
+        self._client.tls_set_context(transport)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
+        self._client.on_socket_close = self._on_socket_close
+        self._accepted = False
+        """The broker has taken us once: what is wrong with it may pass."""
         self._answer: ReasonCode | None = None
         self._lost = ""
+        self._fault: tls.Fault | None = None
+        """Why the connection ended before there was an answer."""
         self._waiting: dict[int, int] = {}
         self.window = WINDOW if self._v5 else _WINDOW_UNTOLD
         self.done = 0
@@ -91,24 +97,26 @@ class PublishClient:
 
     def connect(self, timeout: float = _CONNECT_TIMEOUT) -> None:
         """Connect, or connect again. Raises UnreachableError or RefusedError."""
-        self._answer, self._lost = None, ""
+        self._answer, self._lost, self._fault = None, "", None
         self._waiting = {mid: qos for mid, qos in self._waiting.items() if qos}
         deadline = time.monotonic() + timeout
         try:
             self._connect()
         except (OSError, ValueError) as error:
-            reason = _reason(error)
-            raise UnreachableError(f"cannot reach the broker at {self._address}: {reason}") from error
+            raise self._unreachable(tls.explain(error, self._address)) from error
         answer = self._wait_for_answer(deadline)
+        if answer is None and self._fault is not None:
+            raise self._unreachable(self._fault)
         if answer is None:
             why = self._lost or f"no answer within {timeout:g} s"
             raise UnreachableError(f"{self._address} does not speak MQTT {self._address.protocol}: {why}")
         if answer.is_failure:
             raise self._refusal(answer)
+        self._accepted = True
 
     def ready(self) -> bool:
         """True while connected and there is room for one more message."""
-        return self.connected and not self._client.want_write() and len(self._waiting) < self.window
+        return self.connected and not self._unsent() and len(self._waiting) < self.window
 
     def publish(
         self,
@@ -142,16 +150,17 @@ class PublishClient:
     def drain(self, timeout: float) -> None:
         """Wait until nothing is under way any more. Raises PublishError when the time is up."""
         deadline = time.monotonic() + timeout
-        while self._waiting or self._client.want_write():
+        while self._waiting or self._unsent():
             if time.monotonic() > deadline:
                 left = len(self._waiting)
                 raise PublishError(f"{self._address} left {left} messages unacknowledged for {timeout:g} s")
             self.step(0.05)
 
     def close(self) -> None:
+        socket: Any = self._client.socket()
+        if socket is not None:
+            socket.linger = True
         self._client.disconnect()
-        if self._client.socket() is not None:
-            self._loop(0.1)
 
     def _connect(self) -> None:
         address = self._address
@@ -166,9 +175,37 @@ class PublishClient:
         return self._answer
 
     def _loop(self, timeout: float) -> None:
-        code = self._client.loop(max(timeout, 0.0))
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not self._lost:
-            self._lost = error_string(code)
+        """Let paho read what comes within the time, and write what waits."""
+        client = self._client
+        socket: Any = client.socket()
+        if socket is None:
+            self._lost = self._lost or "the connection is closed"
+            return
+        socket.wait(max(timeout, 0.0))
+        try:
+            socket.flush()
+        except OSError as error:
+            socket.fail(str(error))
+        socket.fill()
+        while self._holds(socket) and (socket.buffered or socket.over):
+            client.loop_read()
+        if self._holds(socket):
+            if client.want_write():  # what a callback queued
+                client.loop_write()
+            client.loop_misc()
+
+    def _holds(self, socket: object) -> bool:
+        return self._client.socket() is socket
+
+    def _unsent(self) -> bool:
+        socket: Any = self._client.socket()
+        return self._client.want_write() or (socket is not None and socket.unsent > 0)
+
+    def _unreachable(self, fault: tls.Fault) -> PublishError:
+        text = fault.text
+        if str(self._address) not in text:
+            text = f"cannot reach the broker at {self._address}: {text}"
+        return RefusedError(text) if fault.lasting and not self._accepted else UnreachableError(text)
 
     def _refusal(self, answer: ReasonCode) -> PublishError:
         reason = str(answer)
@@ -196,7 +233,13 @@ class PublishClient:
     def _on_disconnect(
         self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Any
     ) -> None:
-        self._lost = str(code).lower()
+        self._lost = self._lost or str(code).lower()
+
+    def _on_socket_close(self, _client: Client, _data: Any, socket: Any) -> None:
+        if self._answer is None:
+            self._fault = tls.explain_end(socket.first, socket.error, self._address, self._accepted)
+        elif socket.error is not None:
+            self._lost = str(socket.error)
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
@@ -227,7 +270,3 @@ def _properties(values: Mapping[str, Any]) -> Properties:
             pairs = name == "user_property"
             setattr(properties, theirs, [tuple(each) for each in value] if pairs else value)
     return properties
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

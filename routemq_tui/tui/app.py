@@ -23,7 +23,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from routemq_tui.config.model import UiConfig
-from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.commands import SaveCounts, Stop
 from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
@@ -33,6 +33,7 @@ from routemq_tui.tui.layout_memory import LayoutMemory
 from routemq_tui.tui.no_colour import NoColour, wants_no_colour
 from routemq_tui.tui.notices import SECONDS, Sayings, Severity, Toast
 from routemq_tui.tui.palette import KeyCommands
+from routemq_tui.tui.read_only import REASON as READ_ONLY
 from routemq_tui.tui.read_only import ReadOnlyEngine
 from routemq_tui.tui.screens.main import MainScreen
 from routemq_tui.tui.screens.panes import WIDE
@@ -128,6 +129,13 @@ class RouteMQApp(App[int], inherit_bindings=False):
         """Take a theme and remember it."""
         self.theme = name
         remember_theme(self.habits.ui, self.habits.memory, name)
+
+    def save_counts(self) -> None:
+        """Have the engine keep them; it says itself what it did."""
+        if self.habits.ui.read_only:
+            self.notify(READ_ONLY, severity="warning")
+        else:
+            self._engine.send(SaveCounts())
 
     # What is told, in the bottom line instead of Textual's toasts, which would lie over the log
 

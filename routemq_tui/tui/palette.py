@@ -22,10 +22,12 @@ class Entry(NamedTuple):
     run: Callable[[], None]
 
 
-class ChoosesTheme(Protocol):
+class Program(Protocol):
     """The app, which this module cannot import."""
 
     def choose_theme(self, name: str) -> None: ...
+
+    def save_counts(self) -> None: ...
 
 
 class KeyCommands(Provider):
@@ -48,6 +50,8 @@ class KeyCommands(Provider):
                 words = screen.fill(f"Not now: {refusal}") if refusal else screen.help_of(key)
                 name = f"{key.label}  ({screen.display_of(key)})"
                 yield Entry(_plain(name), _plain(words), partial(screen.press_key, key))
+        saves = "Keep the routes' numbers of workers for the next start, in routemq.local.toml"
+        yield Entry("Save worker counts", saves, cast(Program, self.app).save_counts)
         for theme in THEME_WORDS:
             now = " (now)" if self.app.theme == theme.theme.name else ""
             yield Entry(f"Theme: {theme.name}{now}", theme.help, partial(self._set_theme, theme.theme.name))
@@ -58,7 +62,7 @@ class KeyCommands(Provider):
             yield Entry(_plain(f"Go to {row.key.label}"), "Select it", partial(screen.select, row.key))
 
     def _set_theme(self, name: str) -> None:
-        cast(ChoosesTheme, self.app).choose_theme(name)
+        cast(Program, self.app).choose_theme(name)
 
 
 def _plain(text: str) -> str:

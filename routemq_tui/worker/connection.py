@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +16,9 @@ from typing import Any
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from routemq_tui.config.model import NOT_VERIFIED
 from routemq_tui.errors import ExitCode
-from routemq_tui.worker import cells, reasons
+from routemq_tui.worker import cells, reasons, tls
 from routemq_tui.worker.acknowledgements import Qos2Window, pubacks, pubrecs
 from routemq_tui.worker.inbound import Inbound, Receiver
 from routemq_tui.worker.link import Link
@@ -63,6 +63,9 @@ class Connection:
         self._subscribed_at: float | None = None
         self._back_off = BackOff()
         self._close_reason = ""
+        self._close_fault: tls.Fault | None = None
+        """Of a connection on which nobody answered CONNECT."""
+        self._answered = False
         self._quick_closes = QuickCloses()
         self._v5 = spec.broker.protocol == "5"
         self.client = make_client(spec)
@@ -87,6 +90,7 @@ class Connection:
 
     async def run(self) -> ExitCode:
         """Stay connected until there is a reason not to; returns that reason, or OK after `disconnect`."""
+        self._warn_if_insecure()
         while not self._leaves():
             reason = await self._connect_once()
             if self._leaves():
@@ -97,6 +101,10 @@ class Connection:
             self._report(Disconnected(reason=reason, retry_in=delay))
             await asyncio.sleep(delay)
         return ExitCode.OK
+
+    def _warn_if_insecure(self) -> None:
+        if self._spec.broker.tls and self._spec.broker.security.insecure:
+            _log.warning("%s (broker.insecure)", NOT_VERIFIED)
 
     def _leaves(self) -> bool:
         """Not the attribute: a type checker takes that for unchanged over an await."""
@@ -123,16 +131,13 @@ class Connection:
         """One connection from beginning to end; returns why it ended."""
         loop = asyncio.get_running_loop()
         self._subscribed_at = None
-        self._close_reason = ""
+        self._close_reason, self._close_fault = "", None
+        self._answered = False
         try:
             await in_thread(self.client.reconnect)
-        except ssl.SSLCertVerificationError as error:
-            return self._refuse(
-                f"the certificate of {self._spec.broker} is not trusted: {error.verify_message}"
-            )
         except (OSError, ValueError) as error:
             self._quick_closes.forget()
-            return f"{type(error).__name__}: {error}" if isinstance(error, ssl.SSLError) else str(error)
+            return self._judge(tls.explain(error, self._spec.broker))
         socket: Any = self.client.socket()
         if socket is None:
             return "the broker closed the connection at once"
@@ -196,6 +201,7 @@ class Connection:
         client.on_message = lambda _client, _data, packet: self._receiver.receive(packet)
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._answered = True
         if reason.is_failure:
             text = f"the broker refused the connection: {reason}"
             if reason.value in reasons.CONNACK_FOR_GOOD:
@@ -250,6 +256,8 @@ class Connection:
             self._report(TakenOver())
         if by_packet:
             self._end(f"the broker ended the connection: {reason}")
+        elif self._close_fault is not None:
+            self._end(self._judge(self._close_fault))
         else:
             self._end(self._close_reason or "the broker closed the connection")
 
@@ -258,6 +266,9 @@ class Connection:
             return
         self.link.close()
         self._close_reason = str(socket.error or "")
+        if not self._answered and not self._leaving:
+            met = self._words[cells.CONNECTS] > 0
+            self._close_fault = tls.explain_end(socket.first, socket.error, self._spec.broker, met)
         was_connected, self.socket = self.socket is not None, None
         self.subscribed = False
         self._words[cells.CONNECTED] = 0
@@ -269,6 +280,12 @@ class Connection:
         self._on_socket_close(None, None, socket)
         socket.close()
         self._end("the broker sent a packet that could not be dealt with")
+
+    def _judge(self, fault: tls.Fault) -> str:
+        """Give up on what lasts, unless this broker was good before: its certificate may be renewed."""
+        if fault.lasting and not self._words[cells.CONNECTS]:
+            return self._refuse(fault.text)
+        return fault.text
 
     def _end(self, reason: str) -> None:
         if self._lost is not None and not self._lost.done():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from routemq_tui.worker.socket_wrapper import SocketContext
 from routemq_tui.worker.spec import WorkerSpec
+from routemq_tui.worker.transport import Transport
 
 
 def make_client(spec: WorkerSpec, clean: bool = False) -> Client:
@@ -36,7 +35,7 @@ def make_client(spec: WorkerSpec, clean: bool = False) -> Client:
     client.connect_timeout = 5.0
     client.max_queued_messages_set(10_000)
     client.username_pw_set(broker.username, broker.password)
-    context: Any = SocketContext(ssl.create_default_context() if broker.tls else None)
+    context: Any = Transport(broker)
     client.tls_set_context(context)
     properties = None
     if v5:

@@ -13,7 +13,6 @@ import socket
 import ssl
 import threading
 import time
-from typing import Any
 
 CHUNK_BYTES = 64 * 1024
 PINGREQ = b"\xc0\x00"
@@ -42,6 +41,8 @@ class MqttSocket:
         self._ended = False
         self.error: OSError | None = None
         """What broke the connection."""
+        self.first = b""
+        """The first bytes that came: they tell what speaks there when it is not MQTT."""
         self._closed = False
 
     # -- what paho calls ---------------------------------------------------------------------------------
@@ -103,6 +104,14 @@ class MqttSocket:
         self._raw.settimeout(timeout)
 
     def do_handshake(self) -> None:
+        """The connection is closed when it fails: paho would leave it to the garbage collector."""
+        try:
+            self._shake_hands()
+        except BaseException:
+            self.close()
+            raise
+
+    def _shake_hands(self) -> None:
         if isinstance(self._raw, ssl.SSLSocket):
             self._raw.do_handshake()
 
@@ -138,6 +147,8 @@ class MqttSocket:
             return b""
         if chunk:
             self.last_received = time.monotonic()
+            if not self.first:
+                self.first = chunk[:8]
         else:
             self._ended = True
         return chunk
@@ -188,6 +199,10 @@ class MqttSocket:
     def wait_readable(self, timeout: float) -> None:
         _wait(self._raw, select.POLLIN, timeout)
 
+    def wait(self, timeout: float) -> None:
+        """Until there is something to read, or room for what is unsent."""
+        _wait(self._raw, select.POLLIN | (select.POLLOUT if self._out else 0), timeout)
+
     def ping(self) -> None:
         """Queue a PINGREQ between two packets. Any thread."""
         self.send(PINGREQ)
@@ -219,25 +234,3 @@ def _wait(raw: socket.socket, event: int, timeout: float) -> None:
     poller = select.poll()
     poller.register(raw.fileno(), event)
     poller.poll(timeout * 1000)
-
-
-class SocketContext:
-    """Stands where paho expects an SSL context; `wrap_socket` gives it a MqttSocket.
-
-    `check_hostname` is True so that paho leaves checking the name to whoever made the connection: with TLS
-    the real context does it in the handshake, without there is none to check.
-    """
-
-    check_hostname = True
-
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        self._tls = tls
-
-    def wrap_socket(
-        self, raw: socket.socket, server_hostname: str | None = None, do_handshake_on_connect: bool = False
-    ) -> MqttSocket:
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls is None:
-            return MqttSocket(raw)
-        name: Any = server_hostname
-        return MqttSocket(self._tls.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from routemq_tui.config.model import TlsConfig
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
@@ -28,6 +30,10 @@ class BrokerAddress:
     session_expiry: int = 86400
     one_queue_per_group: bool = False
     """True for the embedded broker: a drained member leaves nothing behind, so no sentinel is needed."""
+    websocket: str | None = None
+    """The path of a WebSocket to speak MQTT in; None speaks it straight on TCP or TLS."""
+    security: TlsConfig = field(default_factory=TlsConfig)
+    """Read only with `tls`."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

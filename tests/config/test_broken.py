@@ -160,17 +160,17 @@ CASES = {
     "url without scheme": Broken(
         '[broker]\nurl = "localhost:1883"\n',
         '2: broker.url: found the text "localhost:1883": did you mean "mqtt://localhost:1883"? '
-        '(allowed: "embedded", "mosquitto", "mqtt://HOST[:PORT]" or "mqtts://HOST[:PORT]")',
+        '(allowed: "embedded", "mosquitto", "mqtt://HOST[:PORT]", "mqtts://…", "ws://HOST[:PORT][/PATH]" or "wss://…")',
     ),
     "url with a bad port": Broken(
         '[broker]\nurl = "mqtt://host:70000"\n',
         '2: broker.url: found the text "mqtt://host:70000": the port is no number from 1 to 65535 '
-        '(allowed: "embedded", "mosquitto", "mqtt://HOST[:PORT]" or "mqtts://HOST[:PORT]")',
+        '(allowed: "embedded", "mosquitto", "mqtt://HOST[:PORT]", "mqtts://…", "ws://HOST[:PORT][/PATH]" or "wss://…")',
     ),
     "url with a password": Broken(
         '[broker]\nurl = "mqtt://me:hidden@host"\n',
         '2: broker.url: found the text "mqtt://me:***@host": a password does not belong here: use MQTT_PASSWORD '
-        'or broker.password_file (allowed: "embedded", "mosquitto", "mqtt://HOST[:PORT]" or "mqtts://HOST[:PORT]")',
+        'or broker.password_file (allowed: "embedded", "mosquitto", "mqtt://HOST[:PORT]", "mqtts://…", "ws://HOST[:PORT][/PATH]" or "wss://…")',
     ),
     "password in the file": Broken(
         '[broker]\npassword = "hidden"\n',

@@ -45,13 +45,31 @@ def test_the_plan_is_an_aligned_table(project: Path, capsys: pytest.CaptureFixtu
     assert run_check() == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:4]] == [
-        ["ROUTE", "FILTER", "SUBSCRIPTION", "QOS", "WORKERS", "HANDLER", "LOCATION"],
+        ["ROUTE", "FILTER", "SUBSCRIPTION", "QOS", "WORKERS", "FROM", "HANDLER", "LOCATION"],
         [
             *("temperature", "sensors/+/temperature", "$share/workers/sensors/+/temperature"),
-            *("1", "3", "checked.sensors:temperature", "checked/sensors.py:1"),
+            *("1", "3", "routemq.toml:6", "checked.sensors:temperature", "checked/sensors.py:1"),
         ],
-        ["everything", "sensors/#", "sensors/#", "0", "1", "checked.sensors:waits", "checked/sensors.py:5"],
-        ["loud", "loud", "$share/workers/loud", "0", "1", "checked.loud:handler", "checked/loud.py:4"],
+        [
+            "everything",
+            "sensors/#",
+            "sensors/#",
+            "0",
+            "1",
+            "-",
+            "checked.sensors:waits",
+            "checked/sensors.py:5",
+        ],
+        [
+            "loud",
+            "loud",
+            "$share/workers/loud",
+            "0",
+            "1",
+            "default",
+            "checked.loud:handler",
+            "checked/loud.py:4",
+        ],
     ]
     assert len({line.index(word) for line, word in zip(lines[1:4], ("checked",) * 3, strict=True)}) == 1
     assert lines[-2].startswith(

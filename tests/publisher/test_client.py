@@ -95,7 +95,7 @@ def test_a_server_that_is_no_broker() -> None:
         port = server.getsockname()[1]
         thread = threading.Thread(target=_answer_as_http, args=(server,))
         thread.start()
-        with pytest.raises(UnreachableError, match="does not speak MQTT 5"):
+        with pytest.raises(UnreachableError, match="answers in HTTP"):
             PublishClient(BrokerAddress("127.0.0.1", port)).connect(2)
         thread.join(5)
 

@@ -47,12 +47,14 @@ async def test_read_only_keys_are_dim_and_say_why(sit: Sit) -> None:
 async def test_read_only_holds_for_mouse_and_palette(sit: Sit) -> None:
     async with sit(ui=READ_ONLY) as seat:
         await seat.pilot.click("#keys", offset=(seat.text("#keys").index("Add"), 0))
-        await seat.press("ctrl+p", *"pause")
-        await seat.app.workers.wait_for_complete()
-        await seat.press("enter")
-        await seat.pilot.pause()
-        assert seat.engine.commands == []
-        assert seat.toasts() == [REASON]
+        for wanted in ("pause", "save worker"):
+            seat.app.clear_notifications()
+            await seat.press("ctrl+p", *wanted)
+            await seat.app.workers.wait_for_complete()
+            await seat.press("enter")
+            await seat.pilot.pause()
+            assert seat.engine.commands == []
+            assert seat.toasts() == [REASON]
 
 
 async def test_read_only_still_looks_and_filters(sit: Sit) -> None:

@@ -13,6 +13,7 @@ from routemq_tui.engine.commands import (
     RestartWorker,
     ResumeRoute,
     RollingRestart,
+    SaveCounts,
     SetWorkers,
     StartWorker,
     Stop,
@@ -204,6 +205,15 @@ async def test_palette_does_what_a_key_does(sit: Sit, key: str) -> None:
         await seat.press("enter")
         await seat.pilot.pause()
         assert seat.engine.commands == [RollingRestart("temperature")]
+
+
+async def test_palette_saves_the_worker_counts(sit: Sit) -> None:
+    async with sit(size=NARROW) as seat:
+        await seat.press("ctrl+p", *"save worker")
+        await seat.app.workers.wait_for_complete()
+        await seat.press("enter")
+        await seat.pilot.pause()
+        assert seat.engine.commands == [SaveCounts()]
 
 
 async def test_palette_goes_to_a_worker_and_changes_the_theme(sit: Sit) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.authority import Authority
 from tests.conftest import Mosquitto
 from tests.worker.harness import Project, Publisher
 from tests.worker.proxy import Proxy
@@ -45,15 +45,10 @@ def publisher(mosquitto: Mosquitto) -> Iterator[Publisher]:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1, and its key beside it."""
+    """A certificate for 127.0.0.1 with that of its authority, and its key beside it in `key.pem`."""
+    authority = Authority(tmp_path / "authority")
+    issued = authority.issue("127.0.0.1", "localhost")
+    issued.key_file.rename(tmp_path / "key.pem")
     file = tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-keyout", str(tmp_path / "key.pem"), "-out", str(file), "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    file.write_bytes(issued.cert_file.read_bytes() + authority.file.read_bytes())
     return file

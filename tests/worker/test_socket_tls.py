@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.worker import socket_wrapper
-from routemq_tui.worker.socket_wrapper import PINGREQ, MqttSocket, SocketContext
+from routemq_tui.worker.socket_wrapper import PINGREQ, MqttSocket
 from tests.waiting import wait_until
 
 SECONDS = 10
@@ -92,7 +92,10 @@ def pair(certificate: Path) -> Iterator[Pair]:
     server = Server(theirs, server_side)
     thread = threading.Thread(target=server.shake_hands)
     thread.start()
-    wrapped = SocketContext(client_side).wrap_socket(ours, "127.0.0.1")
+    ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wrapped = MqttSocket(
+        client_side.wrap_socket(ours, server_hostname="127.0.0.1", do_handshake_on_connect=False)
+    )
     wrapped.do_handshake()
     thread.join()
     wrapped.setblocking(False)

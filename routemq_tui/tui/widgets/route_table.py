@@ -173,7 +173,7 @@ class RouteTable(LineView, inherit_bindings=False):
         self._rearranged()
 
     def sort_by_next(self, step: int) -> None:
-        """By the column to the right or left of the one it is by now; first by p95, or by errors: that is what
+        """By the column to the right or left of the one it is by now; first by p95, or by errors, which
         somebody looks for most."""
         shown = [column.id for column, _ in Layout.of(visible_width(self), self.hidden).columns]
         now, first = self.order.sort.column, FIRST_RIGHT if step > 0 else FIRST_LEFT

@@ -1,0 +1,137 @@
+"""TLS settings, read and tried out: a file that cannot be used is told with the line that names it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from routemq_tui.config.environment import secret_from_file
+from routemq_tui.config.model import NOT_VERIFIED, Problem, TlsConfig
+from routemq_tui.config.reader import Reader, Setting, Settings
+from routemq_tui.config.url import BrokerUrl
+
+TLS_KEYS = (
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "key_password",
+    "key_password_file",
+    "server_name",
+    "insecure",
+)
+"""Settings of `[broker]` that only `mqtts://` and `wss://` use."""
+
+
+def resolve_tls(reader: Reader, root: Path, settings: Settings, address: BrokerUrl | None) -> TlsConfig:
+    """The settings of TLS_KEYS as a value; reports files that cannot be used."""
+    if address is None or not address.tls:
+        _warn_of_no_effect(reader, settings, address)
+        return TlsConfig()
+    values: dict[str, Any] = {
+        key: settings[key].value for key in ("server_name", "insecure") if key in settings
+    }
+    for key in ("ca_file", "cert_file", "key_file"):
+        if key in settings:
+            values[key] = _readable(reader, root, settings[key])
+    if "key_password" in settings:
+        values["key_password"] = settings["key_password"].value
+    elif "key_password_file" in settings:
+        values["key_password"] = secret_from_file(reader, root, settings["key_password_file"])
+    _refuse_key_alone(reader, settings)
+    tls = TlsConfig(**values)
+    if tls.ca_file is not None:
+        _check_authorities(reader, settings["ca_file"], tls.ca_file)
+    if tls.cert_file is not None and ("key_file" not in settings or tls.key_file is not None):
+        _check_certificate(reader, settings, tls)
+    if tls.insecure:
+        setting = settings["insecure"]
+        hint = "remove it, and name the broker's authority with ca_file"
+        reader.warnings.append(Problem(setting.place, setting.key, NOT_VERIFIED, hint))
+    return tls
+
+
+def _warn_of_no_effect(reader: Reader, settings: Settings, address: BrokerUrl | None) -> None:
+    for setting in settings.values():
+        message = "has no effect: the broker is one that routemq-tui starts, without TLS"
+        if address is not None:
+            message = f"has no effect: the broker's URL is {address.scheme}://, which is not encrypted"
+        reader.warnings.append(Problem(setting.place, setting.key, message, "write mqtts:// or wss://"))
+
+
+def _readable(reader: Reader, root: Path, setting: Setting) -> str | None:
+    try:
+        path = root / Path(setting.value).expanduser()
+        with path.open("rb"):
+            return str(path)
+    except FileNotFoundError:
+        reason = "there is no such file"
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home folder of that name
+        reason = getattr(error, "strerror", None) or str(error)
+    reader.report(
+        setting.place, setting.key, f"found {setting.value!r}: {reason}", "name a readable PEM file"
+    )
+    return None
+
+
+def _refuse_key_alone(reader: Reader, settings: Settings) -> None:
+    for key in ("key_file", "key_password_file"):
+        if key in settings and "cert_file" not in settings:
+            setting = settings[key]
+            reader.report(setting.place, setting.key, "a key without its certificate", "set cert_file too")
+
+
+def _check_authorities(reader: Reader, setting: Setting, path: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        message = f"found {setting.value!r}: it holds no certificate in PEM form"
+        reader.report(setting.place, setting.key, message, "PEM begins with -----BEGIN CERTIFICATE-----")
+
+
+@dataclass(slots=True)
+class _Password:
+    """Notes whether it was asked for: an encrypted key is told by that."""
+
+    password: str | None
+    asked: bool = False
+
+    def __call__(self) -> str:
+        self.asked = True
+        return self.password or ""
+
+
+def _check_certificate(reader: Reader, settings: Settings, tls: TlsConfig) -> None:
+    password = _Password(tls.key_password)
+    assert tls.cert_file is not None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.cert_file, tls.key_file, password)
+        return
+    except ssl.SSLError as error:
+        mismatch = error.reason == "KEY_VALUES_MISMATCH"
+    except OSError:
+        mismatch = False
+    certificate, key = settings["cert_file"], settings.get("key_file")
+    blamed, hint = key or certificate, ""
+    if password.asked:
+        missing = tls.key_password is None
+        message = "its key is encrypted" if missing else "the password does not open its key"
+        hint = "set MQTT_KEY_PASSWORD or broker.key_password_file"
+    elif mismatch:
+        message = "the key does not belong to the certificate"
+    elif not _holds_certificate(tls.cert_file):
+        blamed, message = certificate, "it holds no certificate in PEM form"
+        hint = "PEM begins with -----BEGIN CERTIFICATE-----"
+    else:
+        message = "it holds no private key in PEM form"
+        hint = "" if key else "name the key's file with key_file"
+    reader.report(blamed.place, blamed.key, f"found {blamed.value!r}: {message}", hint)
+
+
+def _holds_certificate(path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        return False
+    return True
