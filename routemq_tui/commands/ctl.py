@@ -16,7 +16,7 @@ from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.units import format_seconds, printable
 
 NAME = "ctl"
-HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, logs, messages, stop"
+HELP = "talk to a running instance: snapshot, scale, autoscale, kill, drain, restart, pause, logs, messages, stop"
 
 
 _ANSWER_SECONDS = 0.4
@@ -57,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tap = verbs.add_parser("tap", help="keep the single messages of a route: `tap temperature on`")
     tap.add_argument("route")
     tap.add_argument("switch", choices=("on", "off"))
+    autoscale = verbs.add_parser(
+        "autoscale", help="scale a route by what its workers do: `autoscale jobs on`"
+    )
+    autoscale.add_argument("route")
+    autoscale.add_argument("switch", choices=("on", "off"))
     messages = verbs.add_parser("messages", help="the last that failed, and those of tapped routes")
     messages.add_argument("route", nargs="?")
     messages.add_argument("-n", "--lines", type=int, default=100)
@@ -64,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     errors = verbs.add_parser("errors", help="failed messages by the place in the code where they failed")
     stop = verbs.add_parser("stop", help="drain all workers and end the instance")
     stop.add_argument("--force", action="store_true", help="kill the workers at once")
-    for verb in [*each, logs, tap, messages, errors, stop]:
+    for verb in [*each, logs, tap, autoscale, messages, errors, stop]:
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -83,7 +88,7 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     for key in ("route", "worker", "of", "lines", "follow", "force", "payloads"):
         if getattr(arguments, key, None) is not None:
             request[key] = getattr(arguments, key)
-    if arguments.verb == "tap":
+    if arguments.verb in ("tap", "autoscale"):
         request["on"] = arguments.switch == "on"
     if arguments.verb == "scale":
         count = arguments.count
