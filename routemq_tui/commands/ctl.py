@@ -16,7 +16,7 @@ from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.units import format_seconds, printable
 
 NAME = "ctl"
-HELP = "talk to a running instance: snapshot, scale, autoscale, kill, drain, restart, pause, logs, messages, stop"
+HELP = "talk to a running instance: snapshot, scale, kill, drain, restart, pause, logs, messages, stop"
 
 
 _ANSWER_SECONDS = 0.4
@@ -57,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tap = verbs.add_parser("tap", help="keep the single messages of a route: `tap temperature on`")
     tap.add_argument("route")
     tap.add_argument("switch", choices=("on", "off"))
-    autoscale = verbs.add_parser(
-        "autoscale", help="scale a route by what its workers do: `autoscale jobs on`"
-    )
+    autoscale = verbs.add_parser("autoscale", help="scale by need: `autoscale temperature on`")
     autoscale.add_argument("route")
     autoscale.add_argument("switch", choices=("on", "off"))
     messages = verbs.add_parser("messages", help="the last that failed, and those of tapped routes")

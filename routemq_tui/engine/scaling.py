@@ -120,6 +120,10 @@ class Autoscaler:
         self._crews, self._journal, self._queued = crews, journal, queued
         self._readers: dict[str, CrewReader] = {}
 
+    @property
+    def is_active(self) -> bool:
+        return any(crew.scaler is not None and crew.scaler.is_on for crew in self._crews.values())
+
     def look(self, now: float, now_ns: int) -> None:
         """Readings of all routes that autoscale, and what follows from them."""
         for name, crew in self._crews.items():

@@ -8,10 +8,10 @@ after}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen,
 example, traceback}]`.
 
 A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, max_workers, state
-("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling{switch ("on", "off" or "paused"), policy, low,
-high, target, why, found, decision, decided, next_look} (null when not shared), metrics, workers[]`. A worker: `name,
-slot, pid, state, reason, client_id, connected, window, share, restarts, uptime, retry_in, last_exit,
-last_error, current_topic, current_for, metrics`.
+("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling, metrics, workers[]`; its
+scaling, null when it is not shared: `switch ("on", "off" or "paused"), policy, low, high, target, why, found,
+decision, decided, next_look`. A worker: `name, slot, pid, state, reason, client_id, connected, window, share,
+restarts, uptime, retry_in, last_exit, last_error, current_topic, current_for, metrics`.
 
 The metrics stand beside the other keys of a route or worker: `received, ok, failed, retried, dead_lettered,
 dropped, duplicates, in_flight, log_dropped` (counts), `rate` (messages a second), `error_rate, utilisation`

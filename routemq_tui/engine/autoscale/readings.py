@@ -39,8 +39,8 @@ class Reading:
 def arrivals(received: int, workers: int, roomy: int, queues: tuple[int | None, int | None]) -> float | None:
     """Messages that arrived while `received` were handed out; None when that cannot be known.
 
-    `queues` is the broker's queue before and after, where it tells. Otherwise it is what was received, as long
-    as `roomy` workers, half of all, had room in their windows at both ends: nothing was held back.
+    `queues` is the broker's queue before and after, where it tells. Otherwise it is what was received, as
+    long as `roomy` workers, half of all, had room in their windows at both ends: nothing was held back.
     """
     before, after = queues
     if before is not None and after is not None:
