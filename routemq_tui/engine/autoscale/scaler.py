@@ -71,7 +71,7 @@ class Scaler:
         self._policy: Policy = _POLICIES[scaling.policy](scaling)
         self._readings: deque[tuple[float, Reading]] = deque()
         self._enough: deque[tuple[float, int]] = deque()
-        """Of the looks within a cool-down."""
+        """Of the looks whose figures lie within a cool-down."""
         self._changed = now
         """When the number last changed, or looking began."""
         self._from = now
@@ -132,7 +132,7 @@ class Scaler:
             return None
         self.thought = need.words
         self._enough.append((now, need.enough))
-        while self._enough[0][0] < now - self.scaling.cooldown - _TICK:
+        while self._enough[0][0] < now - self.scaling.cooldown + self.scaling.interval - _TICK:
             self._enough.popleft()
         return self._more(now, count, need) if need.wanted > count else self._fewer(now, count, need)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from routemq_tui.engine.port import Span
-from routemq_tui.engine.snapshot import History, Mark, Metrics, RouteSnapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import History, Mark, Metrics, RouteSnapshot, ScalingSnapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.keys import KEY_BY_ID
 from routemq_tui.tui.ledgers import entry_lines, headline, ledgers_of
 from routemq_tui.tui.row_cells import SILENT, reason_of, state_cell
 from routemq_tui.tui.rows import Row
@@ -109,7 +110,7 @@ def _figures_and_facts(row: Row, width: int, tall: bool, history: History) -> li
     if row.worker is not None and row.route is not None:
         facts = worker_facts(row.worker, row.route)
     elif row.route is not None:
-        facts = route_facts(row.route)
+        facts = route_facts(row.route, row.snapshot.time)
     else:
         facts = engine_facts(row)
     lines += [fact for label, value, tone in facts for fact in _fact(label, value, tone, width)]
@@ -205,7 +206,7 @@ def worker_facts(worker: WorkerSnapshot, route: RouteSnapshot) -> list[Fact]:
     return trouble + facts if worker.state in SILENT else facts + trouble
 
 
-def route_facts(route: RouteSnapshot) -> list[Fact]:
+def route_facts(route: RouteSnapshot, now: float) -> list[Fact]:
     metrics = route.metrics
     sharing = "shared" if route.shared else "not shared, one worker"
     facts: list[Fact] = [
@@ -214,6 +215,7 @@ def route_facts(route: RouteSnapshot) -> list[Fact]:
         ("handler", route.handler, Tone.TEXT),
         ("delivery", f"QoS {route.qos}, {sharing}", Tone.TEXT),
         ("workers", f"{route.running} of {route.desired} run, at most {route.max_workers}", Tone.TEXT),
+        *_scaling_facts(route.scaling, now),
         ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
         ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
         ("in flight", str(metrics.in_flight), Tone.TEXT),
@@ -224,6 +226,23 @@ def route_facts(route: RouteSnapshot) -> list[Fact]:
         why = worker.reason or worker.last_error
         if why and (worker.state in DOWN or (worker.state is WorkerState.PAUSED and worker.reason)):
             facts.append((worker.name.rpartition("/")[2].rjust(3), why, Tone.BAD))
+    return facts
+
+
+def _scaling_facts(scaling: ScalingSnapshot | None, now: float) -> list[Fact]:
+    """Autoscale: whether, what it changed last and why, and what it found since."""
+    if scaling is None or (scaling.switch == "off" and not scaling.decision):
+        return []
+    said = f"{scaling.switch}, {scaling.low} to {scaling.high} workers by {scaling.policy}"
+    if scaling.switch == "paused":
+        said = f"paused: {scaling.why}; [{KEY_BY_ID['autoscale'].shown}] resumes it"
+    facts: list[Fact] = [("autoscale", said, Tone.WARN if scaling.switch == "paused" else Tone.TEXT)]
+    if scaling.decision and scaling.decided is not None:
+        age = format_age(max(now - scaling.decided, 0))
+        facts.append(("changed", f"{age} ago  {scaling.decision}", Tone.TEXT))
+    if scaling.switch == "on":
+        after = "" if scaling.next_look is None else f"; looks in {format_age(scaling.next_look)}"
+        facts.append(("looked", f"{scaling.found or 'not yet'}{after}", Tone.MUTED))
     return facts
 
 
