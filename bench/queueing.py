@@ -15,7 +15,7 @@ from math import ceil, exp
 from typing import Protocol
 
 from routemq_tui.config.model import ScalingConfig
-from routemq_tui.engine.autoscale.readings import Reading, arrivals
+from routemq_tui.engine.autoscale.readings import Reading, arrivals, is_full
 from routemq_tui.engine.autoscale.scaler import Scaler
 
 EVERY = 0.5
@@ -170,7 +170,9 @@ class Model:
         starting = any(not each.leaving and each.from_time > self.now for each in self._workers)
         for worker in self._workers:
             worker.received = 0
-            worker.had_room = worker.from_time < self.now and len(worker.held) < self._shop.prefetch
+            worker.had_room = worker.from_time < self.now and not is_full(
+                len(worker.held), self._shop.prefetch
+            )
             if self.now < worker.from_time < end:
                 heapq.heappush(self._ends, (worker.from_time, next(self._numbers), worker))
         self._fill()
@@ -246,8 +248,8 @@ class Model:
     def _reading(self) -> Reading:
         members = [each for each in self._workers if not each.leaving]
         prefetch = self._shop.prefetch
-        full = sum(len(each.held) >= prefetch for each in members)
-        roomy = [each for each in members if each.had_room and len(each.held) < prefetch]
+        full = [each for each in members if is_full(len(each.held), prefetch)]
+        roomy = [each for each in members if each.had_room and each not in full]
         received = sum(each.received for each in members)
         before, self._queued_before = self._queued_before, len(self._queue)
         queues = (before, len(self._queue)) if self._shop.queue_known else (None, None)
@@ -260,7 +262,7 @@ class Model:
             finished=self._finished,
             in_flight=sum(len(each.held) for each in members),
             window=prefetch * len(members),
-            full=full,
+            full=len(full),
             arrived=arrivals(received, len(members), len(roomy), queues),
             queued=len(self._queue) if self._shop.queue_known else None,
             cpu_percent=100 * used * self._load.cpu,

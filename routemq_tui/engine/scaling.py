@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from routemq_tui.engine.autoscale.readings import Reading, arrivals
+from routemq_tui.engine.autoscale.readings import Reading, arrivals, is_full
 from routemq_tui.engine.autoscale.scaler import Scaler
 from routemq_tui.engine.crew import Crew
 from routemq_tui.engine.journal import Journal
@@ -84,13 +84,13 @@ class CrewReader:
         )
 
     def _look(self, slot: Slot, now_ns: int) -> _Seen:
-        words = slot.words
+        words, route = slot.words, self._crew.route
         since = words[cells.CURRENT_SINCE_NS]
         return _Seen(
             words[cells.RECEIVED],
             words[cells.OK] + words[cells.FAILED],
             words[cells.BUSY_NS] + (max(now_ns - since, 0) if since else 0),
-            words[cells.IN_FLIGHT] < self._crew.route.prefetch,
+            not is_full(words[cells.IN_FLIGHT], route.prefetch, route.concurrency),
         )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from routemq_tui.config.model import ScalingConfig, ScalingPolicy
 from routemq_tui.engine.autoscale.rate import workers_by_rule
-from routemq_tui.engine.autoscale.readings import Figures, Reading, arrivals, figures_of
+from routemq_tui.engine.autoscale.readings import Figures, Reading, arrivals, figures_of, is_full
 from routemq_tui.engine.autoscale.scaler import Decision, Scaler, Switch
 from routemq_tui.engine.autoscale.utilisation import ByUtilisation
 
@@ -166,6 +166,24 @@ def test_arrivals(
     assert arrivals(received, workers, roomy, queues) == arrived
 
 
+@pytest.mark.parametrize(
+    ("in_flight", "prefetch", "concurrency", "full"),
+    [
+        (20, 20, 1, True),
+        (18, 20, 1, True),
+        (17, 20, 1, False),
+        (1, 1, 1, False),  # it is in the handler: nobody needs to wait behind it
+        (2, 2, 1, True),
+        (4, 4, 4, False),
+        (20, 20, 16, True),
+    ],
+)
+def test_a_window_is_full_when_messages_wait_behind_those_in_handlers(
+    in_flight: int, prefetch: int, concurrency: int, full: bool
+) -> None:
+    assert is_full(in_flight, prefetch, concurrency) is full
+
+
 @pytest.mark.parametrize("why", ["jobs/2 is starting", "jobs/1 is failed", "the route is paused"])
 def test_nothing_is_decided_while_not_all_are_at_work(why: str) -> None:
     driver = Driver(count=2).run(60, lambda count: why)
@@ -213,6 +231,7 @@ figures = st.builds(
     workers=st.just(4.0),
     utilisation=st.floats(0, 1),
     hidden_utilisation=st.just(0.0),
+    hidden_for=st.just(0.0),
     full=st.floats(0, 0.4),
     rate=st.floats(0, 1000),
     seen=st.just(True),

@@ -17,7 +17,7 @@ from routemq_tui.tui.theme import ANSI, CONTRAST, DARK, LIGHT
 from tests.fakes import lines
 from tests.fakes.engine import FakeEngine
 from tests.fakes.messages import letters, told, with_errors
-from tests.fakes.snapshots import after_kills, all_failed, broker_down, busy, draining, no_routes
+from tests.fakes.snapshots import after_kills, all_failed, autoscaled, broker_down, busy, draining, no_routes
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 36), (200, 50)
 SIZES = [pytest.param(SMALL, id="80x24"), pytest.param(MIDDLE, id="120x36")]
@@ -121,6 +121,16 @@ def test_read_only(snap_compare: Compare, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_worker_detail(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(screen(busy()), terminal_size=size, run_before=keys("j", "enter"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_autoscale(snap_compare: Compare, size: tuple[int, int]) -> None:
+    given = keys("2", "z") if size == SMALL else keys()
+    assert snap_compare(screen(autoscaled()), terminal_size=size, run_before=given)
+
+
+def test_autoscale_paused(snap_compare: Compare) -> None:
+    assert snap_compare(screen(autoscaled(), CONTRAST.name), terminal_size=LARGE, run_before=keys(*"jjjjjj"))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import sqrt
 from statistics import median
 
@@ -27,13 +28,22 @@ class Reading:
     window: int
     """Receive windows of all workers together."""
     full: int = 0
-    """Workers whose window was full at its end."""
+    """Workers whose window was as good as full at its end (`is_full`)."""
     arrived: float | None = None
     """Messages that came to the broker for the route; None when that could not be seen."""
     queued: int | None = None
     """Messages that wait in the broker, where it tells."""
     cpu_percent: float | None = None
     """Mean of the workers; 100 is one core."""
+
+
+AS_GOOD_AS_FULL = 0.9
+"""Of a window: acknowledgements go out a few at a time, and the broker refills it after that."""
+
+
+def is_full(in_flight: int, prefetch: int, concurrency: int = 1) -> bool:
+    """Whether a worker's window says that more waits in the broker. What is in handlers says nothing."""
+    return in_flight > concurrency and in_flight >= AS_GOOD_AS_FULL * prefetch
 
 
 def arrivals(received: int, workers: int, roomy: int, queues: tuple[int | None, int | None]) -> float | None:
@@ -59,6 +69,8 @@ class Figures:
     """Worker-seconds in handlers of those passed, 0 to 1."""
     hidden_utilisation: float
     """The same, while full windows hid what came."""
+    hidden_for: float
+    """Seconds at the end through which full windows hid it."""
     full: float
     """Part of the time of all workers with a full window, 0 to 1."""
     rate: float
@@ -101,6 +113,7 @@ def figures_of(readings: Sequence[Reading]) -> Figures:
         workers=capacity / seconds if seconds else float(last.workers),
         utilisation=_utilisation(readings),
         hidden_utilisation=_utilisation(hidden),
+        hidden_for=sum(each.seconds for each in takewhile(lambda it: it.arrived is None, reversed(readings))),
         full=sum(each.full for each in readings) / members if members else 0.0,
         rate=_rate(known) if seen else sum(each.received for each in readings) / seconds,
         seen=seen,

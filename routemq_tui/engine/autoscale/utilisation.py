@@ -20,6 +20,8 @@ SATURATED = 0.95
 """Utilisation from which on workers count as busy all the time."""
 BACKLOG = 0.5
 """Part of the time with full windows from which on messages wait in the broker."""
+LASTS = 2.0
+"""Seconds of full windows that are no chance: small ones are full now and then."""
 _ALMOST = 1e-6
 _FILLING = 0.15
 _QUICK = 0.4
@@ -52,6 +54,11 @@ class ByUtilisation:
         if figures.seen or figures.full < BACKLOG:
             self._belief = None
             return self._of_what_is_seen(figures, count)
+        scaling = self._scaling
+        lasts = figures.hidden_for >= LASTS or figures.utilisation > scaling.target + scaling.band
+        if figures.hidden_utilisation >= SATURATED and not lasts:
+            words = f"{_busy(figures)} of {scaling.target:.0%} target, {_windows(figures)}"
+            return Need(count, count, words)
         if figures.hidden_utilisation < SATURATED:
             self._belief = None
             words = f"{_busy(figures)} with {_windows(figures)}: they wait for something else than handlers"
@@ -141,4 +148,4 @@ def _busy(figures: Figures) -> str:
 
 
 def _windows(figures: Figures) -> str:
-    return f"windows full {figures.full:.0%} of {figures.seconds:.0f} s"
+    return f"windows full {figures.full:.0%} of {figures.seconds:.2g} s"
