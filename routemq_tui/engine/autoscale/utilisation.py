@@ -107,9 +107,9 @@ class ByUtilisation:
         return Need(least, least, f"{words}: the backlog has not cleared")
 
 
-def without_chance(messages: float) -> float:
-    """What of a count is left when chance (its standard deviation, of a Poisson process) made it so high."""
-    return max(1 - 0.8 / sqrt(messages), 0.5) if messages > 1 else 0.5
+def without_chance(messages: float, deviations: float = 0.8) -> float:
+    """What of a count is left if chance made it so high: so many standard deviations of a Poisson process."""
+    return max(1 - deviations / sqrt(messages), 0.5) if messages > 1 else 0.5
 
 
 def demand_of(figures: Figures) -> tuple[float, str]:
@@ -140,7 +140,7 @@ def _before_it_was_hidden(readings: Sequence[Reading], figures: Figures) -> floa
     filling = readings[first:end]
     seconds = sum(each.seconds for each in filling)
     came = sum(each.arrived or 0.0 for each in filling)
-    return came * without_chance(came) / seconds * figures.time
+    return came * without_chance(came, 0.4) / seconds * figures.time
 
 
 def _busy(figures: Figures) -> str:
