@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.config.load import ConfigError, load
-from routemq_tui.config.model import AppConfig, BrokerConfig, Burst, Limits, OnError, Place, RouteConfig
+from routemq_tui.config.model import (
+    AppConfig,
+    BrokerConfig,
+    Burst,
+    Limits,
+    OnError,
+    Place,
+    RouteConfig,
+    ScalingConfig,
+    ScalingPolicy,
+)
 from tests.config.project import ROUTE, loaded, problems, write
 
 FULL = """
@@ -99,15 +109,10 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_settings_without_effect_are_warned_of(tmp_path: Path) -> None:
-    text = (
-        '[app]\nrouters = ["a"]\nmiddleware = []\n'
-        + ROUTE
-        + 'timeout = "3s"\nretries = 2\nautoscale = true\n'
-    )
+    text = '[app]\nrouters = ["a"]\nmiddleware = []\n' + ROUTE + 'timeout = "3s"\nretries = 2\n'
     warnings = [(each.place.line, each.key) for each in loaded(tmp_path, text).warnings]
     assert warnings == [
         (2, "app.routers"),
-        (10, "routes.temperature.autoscale"),
     ]
 
 
