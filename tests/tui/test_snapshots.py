@@ -125,7 +125,7 @@ def test_worker_detail(snap_compare: Compare, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_autoscale(snap_compare: Compare, size: tuple[int, int]) -> None:
-    given = keys("2", "z") if size == SMALL else keys()
+    given = keys("2") if size == SMALL else keys()
     assert snap_compare(screen(autoscaled()), terminal_size=size, run_before=given)
 
 

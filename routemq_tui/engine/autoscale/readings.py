@@ -74,7 +74,7 @@ class Figures:
     full: float
     """Part of the time of all workers with a full window, 0 to 1."""
     rate: float
-    """Messages a second that came, as far as could be seen; a burst among them counts little."""
+    """Messages a second that came, without what came all at once; those finished, where that was not seen."""
     seen: bool
     """Whether all that came could be seen: no full windows hid it, or the broker told."""
     came: float
@@ -115,7 +115,7 @@ def figures_of(readings: Sequence[Reading]) -> Figures:
         hidden_utilisation=_utilisation(hidden),
         hidden_for=sum(each.seconds for each in takewhile(lambda it: it.arrived is None, reversed(readings))),
         full=sum(each.full for each in readings) / members if members else 0.0,
-        rate=_rate(known) if seen else sum(each.received for each in readings) / seconds,
+        rate=_rate(known) if seen else finished / seconds,
         seen=seen,
         came=sum(each.arrived or 0.0 for each in known) if seen else 0.0,
         finished=finished,

@@ -210,12 +210,12 @@ def route_facts(route: RouteSnapshot, now: float) -> list[Fact]:
     metrics = route.metrics
     sharing = "shared" if route.shared else "not shared, one worker"
     facts: list[Fact] = [
+        *_scaling_facts(route.scaling, now),
         ("topic", route.topic, Tone.TEXT),
         ("subscribed", route.subscription, Tone.TEXT),
         ("handler", route.handler, Tone.TEXT),
         ("delivery", f"QoS {route.qos}, {sharing}", Tone.TEXT),
         ("workers", f"{route.running} of {route.desired} run, at most {route.max_workers}", Tone.TEXT),
-        *_scaling_facts(route.scaling, now),
         ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
         ("counts", _counts(metrics.ok, metrics.failed, metrics.received), Tone.TEXT),
         ("in flight", str(metrics.in_flight), Tone.TEXT),
