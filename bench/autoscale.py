@@ -5,8 +5,8 @@
 
 In the model (`queueing.py`) a message takes 100 ms, workers have windows of 20 and start within 0.5 s; looks
 are 5 s apart. `queue told` is the policy `utilisation` on a broker that tells what waits (the embedded one);
-`queue hidden` on one that does not, as all others; `rate` the page's rule, at 7 messages/s a worker instead of
-100, since 100 belong to handlers of 7 ms; `naive` is ceil(workers x utilisation / target) at each look,
+`queue hidden` on one that does not, as all others; `rate` the page's rule, at 7 messages/s a worker instead
+of 100, since 100 belong to handlers of 7 ms; `naive` is ceil(workers x utilisation / target) at each look,
 without band, cool-down or bound: what one writes first.
 
 over      most workers above the most that are needed, worst of all seeds

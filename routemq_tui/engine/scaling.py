@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from routemq_tui.config.model import ScalingPolicy
 from routemq_tui.engine.autoscale.readings import Reading, arrivals, is_full
 from routemq_tui.engine.autoscale.scaler import Scaler
 from routemq_tui.engine.crew import Crew
@@ -153,13 +154,13 @@ def scaling_snapshot(crew: Crew, now: float, unix_now: float) -> ScalingSnapshot
     scaler = crew.scaler
     if scaler is None:
         return None
-    decision = scaler.decision
+    decision, policy = scaler.decision, scaler.scaling.policy
     return ScalingSnapshot(
         switch=scaler.switch.value,
-        policy=scaler.scaling.policy.value,
+        policy=policy.value,
         low=scaler.low,
         high=scaler.high,
-        target=scaler.scaling.target if scaler.scaling.policy.value == "utilisation" else None,
+        target=scaler.scaling.target if policy is ScalingPolicy.UTILISATION else None,
         why=scaler.why,
         found=scaler.thought,
         decision=str(decision) if decision else "",

@@ -187,8 +187,8 @@ class Supervisor:
     def _scale_by_hand(self, crew: Crew, wanted: int) -> bool:
         """As `_scale`; whoever scales by hand knows better than autoscale, which lets it be."""
         changed = self._scale(crew, wanted)
-        if crew.scaler is not None and wanted == crew.desired:
-            why = f"you set {wanted}"
+        if crew.scaler is not None and (changed or wanted == crew.desired):
+            why = f"you set {crew.desired}"
             if crew.scaler.pause(why):
                 text = f"{crew.route.name}: autoscale paused: {why}; A resumes it"
                 self._journal.notice("information", text)

@@ -87,6 +87,23 @@ def test_fewer_are_kept_only_after_a_cooldown_of_lower_need() -> None:
     assert [(each.before, each.after) for each in driver.decisions] == [(8, 2)]
 
 
+@pytest.mark.parametrize(("interval", "cooldown"), [(3.0, 20.0), (7.0, 7.0), (5.0, 60.0), (2.0, 3.0)])
+def test_a_cooldown_that_is_no_multiple_of_the_interval_ends_too(interval: float, cooldown: float) -> None:
+    config = replace(CONFIG, interval=interval, cooldown=cooldown)
+    driver = Driver(config, count=4).run(cooldown + interval, lambda count: reading(count, 0.1))
+    assert driver.count == 1
+    assert driver.decisions[0].time >= cooldown
+
+
+def test_nobody_goes_while_a_known_queue_needs_them() -> None:
+    # given little that comes, and a queue that 4 workers clear in the time set for it
+    driver = Driver(replace(CONFIG, cooldown=10), count=4)
+    driver.run(60, lambda count: replace(saturated(count), arrived=1.0, queued=2000))
+    assert driver.count == 4
+    driver.run(60, lambda count: reading(count, 0.1, queued=0))
+    assert driver.count == 1
+
+
 def test_one_look_at_more_load_within_the_cooldown_keeps_the_workers() -> None:
     # given little to do, but for one interval
     driver = Driver(count=8)

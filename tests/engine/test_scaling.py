@@ -87,7 +87,7 @@ def test_scaling_by_hand_pauses_and_the_switch_resumes(start_rig: StartRig) -> N
     with start_rig(jobs) as rig:
         rig.until_running(2)
         assert (scaling(rig).switch, scaling(rig).low, scaling(rig).high) == ("on", 1, 4)
-        rig.send(commands.SetWorkers("jobs", 4))
+        rig.send(commands.SetWorkers("jobs", 9))  # of which it has 4
         rig.until_running(4)
         assert (scaling(rig).switch, scaling(rig).why) == ("paused", "you set 4")
         assert "jobs: autoscale paused: you set 4; A resumes it" in rig.notices()

@@ -11,7 +11,7 @@ from math import ceil
 
 from routemq_tui.config.model import ScalingConfig
 from routemq_tui.engine.autoscale.need import Need
-from routemq_tui.engine.autoscale.readings import Figures, Reading
+from routemq_tui.engine.autoscale.readings import Figures, Reading, without_chance
 from routemq_tui.units import format_rate
 
 HIGH_CPU, HIGH_CPU_FACTOR = 80.0, 1.5
@@ -33,7 +33,8 @@ class ByRate:
     def need(self, figures: Figures, readings: Sequence[Reading], count: int) -> Need:
         workers, words = workers_by_rule(figures, self._per_worker)
         enough = max(ceil(workers - 1e-6), 1)
-        return Need(max(enough, count) if workers > count * (1 + BAND) else count, enough, words)
+        sure = workers * without_chance(figures.came) if figures.seen else workers
+        return Need(max(ceil(sure - 1e-6), count) if sure > count * (1 + BAND) else count, enough, words)
 
 
 def workers_by_rule(figures: Figures, per_worker: float) -> tuple[float, str]:

@@ -126,6 +126,11 @@ def figures_of(readings: Sequence[Reading]) -> Figures:
     )
 
 
+def without_chance(messages: float, deviations: float = 0.8) -> float:
+    """What of a count is left if chance made it so high: so many standard deviations of a Poisson process."""
+    return max(1 - deviations / sqrt(messages), 0.5) if messages > 1 else 0.5
+
+
 def _utilisation(readings: Sequence[Reading]) -> float:
     capacity = sum(each.seconds * each.workers for each in readings)
     return min(sum(each.busy for each in readings) / capacity, 1.0) if capacity else 0.0

@@ -132,7 +132,7 @@ class Scaler:
             return None
         self.thought = need.words
         self._enough.append((now, need.enough))
-        while self._enough[0][0] < now - self.scaling.cooldown + self.scaling.interval - _TICK:
+        while self._enough[0][0] <= now - self.scaling.cooldown + _TICK:
             self._enough.popleft()
         return self._more(now, count, need) if need.wanted > count else self._fewer(now, count, need)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 
 from routemq_tui.config.model import ScalingConfig
 from routemq_tui.engine.autoscale.need import Need
-from routemq_tui.engine.autoscale.readings import Figures, Reading
+from routemq_tui.engine.autoscale.readings import Figures, Reading, without_chance
 from routemq_tui.units import format_rate, format_seconds
 
 SATURATED = 0.95
@@ -74,9 +74,9 @@ class ByUtilisation:
             words += f", {_windows(figures)}"
         waiting = max(figures.depth - figures.workers, 0) * (figures.time or 0.0)
         clearing = demand + waiting / scaling.drain
-        if figures.queued and clearing > max(count, enough):
+        if figures.queued and clearing > enough:
             words += f", {figures.depth} wait: {clearing:.1f} workers clear them in {scaling.drain:g} s"
-            return Need(ceil(clearing), ceil(clearing), words)
+            return Need(max(ceil(clearing), count), ceil(clearing), words)
         sure = demand * without_chance(figures.came)
         band = scaling.band if figures.utilisation < SATURATED else 0.0
         if sure <= count * (scaling.target + band):
@@ -105,11 +105,6 @@ class ByUtilisation:
             return Need(count, count, f"{words}: the backlog clears in about {max(left, 1):.0f} s")
         self._belief = _Belief(float(count), 0.0)
         return Need(least, least, f"{words}: the backlog has not cleared")
-
-
-def without_chance(messages: float, deviations: float = 0.8) -> float:
-    """What of a count is left if chance made it so high: so many standard deviations of a Poisson process."""
-    return max(1 - deviations / sqrt(messages), 0.5) if messages > 1 else 0.5
 
 
 def demand_of(figures: Figures) -> tuple[float, str]:
