@@ -19,7 +19,7 @@ from routemq_tui.engine.states import WorkerState
 from tests.engine.conftest import StartRig
 from tests.engine.rig import Rig, make_config, publish, route, running
 
-QUICK = ScalingConfig(interval=1.0, cooldown=2.0, drain=2.0)
+QUICK = ScalingConfig(interval=1.0, cooldown=1.0, drain=2.0)
 
 
 def scaling(rig: Rig, name: str = "jobs") -> ScalingSnapshot:
@@ -40,8 +40,8 @@ def test_a_burst_is_met_with_workers_that_go_again(tmp_path: Path) -> None:
     with running(config) as rig:
         rig.until_running(1)
         port = broker_port(rig)
-        # when 300 messages come at once
-        publish(port, 300)
+        # when 200 messages come at once
+        publish(port, 200)
         rig.until(lambda: rig.route().desired > 1, "workers are added")
         # then the decision tells the figures, in the log, on the curves and in the snapshot
         found = scaling(rig)
@@ -53,10 +53,10 @@ def test_a_burst_is_met_with_workers_that_go_again(tmp_path: Path) -> None:
         marks = [mark.label for mark in rig.engine.history("jobs").marks]
         assert f"autoscale 1 → {rig.route().desired}" in marks
         # and all is handled, and after a cool-down one worker is left
-        rig.until_ok(300)
+        rig.until_ok(200)
         rig.until(lambda: rig.route().desired == 1, "workers are taken away", 15)
         rig.until_running(1)
-        assert rig.route().metrics.ok == 300
+        assert rig.route().metrics.ok == 200
         assert "-> 1: " in scaling(rig).decision
 
 
@@ -64,20 +64,20 @@ def test_full_windows_tell_of_a_queue_that_the_broker_keeps_to_itself(start_rig:
     # given a broker that is not ours: nobody tells what waits there
     with start_rig(route(handler="slow", autoscale=True, scaling=QUICK, max_workers=4)) as rig:
         rig.until_running(1)
-        rig.publish(200)
+        rig.publish(100)
         rig.until(lambda: scaling(rig).decision, "workers are added")
         assert scaling(rig).decision.startswith("1 -> 2: ")
         assert "% busy of 70% target, windows full " in scaling(rig).decision
         assert scaling(rig).decision.endswith(": what waits is not known, so twice as many")
-        rig.until_ok(200)
+        rig.until_ok(100)
 
 
 def test_with_concurrency_a_worker_is_busy_by_its_handlers_in_flight(start_rig: StartRig) -> None:
     # given room for 8 handlers in one worker, and 4 that wait: half of what it can do
-    jobs = route(handler="async_sleeper", concurrency=8, autoscale=True, scaling=replace(QUICK, interval=2.0))
+    jobs = route(handler="async_sleeper", concurrency=8, autoscale=True, scaling=replace(QUICK, interval=1.0))
     with start_rig(jobs) as rig:
         rig.until_running(1)
-        rig.publish(4, payload=b'{"seconds": 4.5}')
+        rig.publish(4, payload=b'{"seconds": 3.2}')
         rig.until(lambda: scaling(rig).found == "50% busy of 70% target", "half busy")
         assert rig.route().desired == 1
 
