@@ -95,6 +95,14 @@ def test_a_cooldown_that_is_no_multiple_of_the_interval_ends_too(interval: float
     assert driver.decisions[0].time >= cooldown
 
 
+def test_messages_longer_than_an_interval_count_by_the_time_they_take() -> None:
+    # given one worker that is busy all the time with a message that does not end, and a few behind it
+    driver = Driver(count=1)
+    driver.run(10, lambda count: reading(count, 1.0, time=60.0, in_flight=8, arrived=0.0, queued=0))
+    assert [(each.before, each.after) for each in driver.decisions] == [(1, 2), (2, 3)]
+    assert driver.decisions[0].reason == "100% busy of 70% target"
+
+
 def test_nobody_goes_while_a_known_queue_needs_them() -> None:
     # given little that comes, and a queue that 4 workers clear in the time set for it
     driver = Driver(replace(CONFIG, cooldown=10), count=4)

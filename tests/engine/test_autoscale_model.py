@@ -60,6 +60,14 @@ def test_noise_changes_the_number_less_than_once_a_minute(policy: ScalingPolicy)
         assert run.changes_a_minute() <= 1, (policy, mean, run.changes)
 
 
+@pytest.mark.parametrize(("rate", "service"), [(0.3, 1.0), (0.5, 4.0), (0.05, 20.0)])
+def test_long_messages_that_come_now_and_then_do_not_make_it_flap(rate: float, service: float) -> None:
+    for seed in range(4):
+        shop = Shop(workers=workers_needed(rate, service, CONFIG.target))
+        run = simulate(Load(lambda now: rate, service=service), shop, Ours(CONFIG, shop), 1200, seed)
+        assert run.changes_a_minute() <= 1, run.changes
+
+
 def test_the_naive_rule_does_not_keep_what_ours_promises() -> None:
     # given the same noise: the model can tell a rule that flaps
     chance = random.Random(1)

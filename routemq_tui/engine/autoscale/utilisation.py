@@ -77,7 +77,7 @@ class ByUtilisation:
         if figures.queued and clearing > enough:
             words += f", {figures.depth} wait: {clearing:.1f} workers clear them in {scaling.drain:g} s"
             return Need(max(ceil(clearing), count), ceil(clearing), words)
-        sure = demand * without_chance(figures.came)
+        sure = demand if figures.time is None else demand * without_chance(figures.came)
         band = scaling.band if figures.utilisation < SATURATED else 0.0
         if sure <= count * (scaling.target + band):
             return Need(count, enough, words)
