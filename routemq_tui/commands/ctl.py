@@ -59,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tap = verbs.add_parser("tap", help="keep the single messages of a route: `tap temperature on`")
     tap.add_argument("route")
     tap.add_argument("switch", choices=("on", "off"))
+    autoscale = verbs.add_parser("autoscale", help="scale by need: `autoscale temperature on`")
+    autoscale.add_argument("route")
+    autoscale.add_argument("switch", choices=("on", "off"))
     messages = verbs.add_parser("messages", help="the last that failed, and those of tapped routes")
     messages.add_argument("route", nargs="?")
     messages.add_argument("-n", "--lines", type=int, default=100)
@@ -67,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     save = verbs.add_parser("save", help="keep the worker counts for the next start, in routemq.local.toml")
     stop = verbs.add_parser("stop", help="drain all workers and end the instance")
     stop.add_argument("--force", action="store_true", help="kill the workers at once")
-    for verb in [*each, logs, tap, messages, errors, save, stop]:
+    for verb in [*each, logs, tap, autoscale, messages, errors, save, stop]:
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -95,7 +98,7 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     for key in ("route", "worker", "of", "lines", "follow", "force", "payloads"):
         if getattr(arguments, key, None) is not None:
             request[key] = getattr(arguments, key)
-    if arguments.verb == "tap":
+    if arguments.verb in ("tap", "autoscale"):
         request["on"] = arguments.switch == "on"
     if arguments.verb == "scale":
         count = arguments.count

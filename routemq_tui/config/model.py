@@ -124,6 +124,43 @@ class Limits:
     open_files: int | None = None
 
 
+class ScalingPolicy(StrEnum):
+    """How the number of workers a route needs is worked out."""
+
+    UTILISATION = "utilisation"
+    """From how busy its workers are."""
+    RATE = "rate"
+    """From messages a second, corrected by CPU and depth."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingConfig:
+    """How a route's workers are scaled when `autoscale` is on; `engine.autoscale` explains the policies."""
+
+    policy: ScalingPolicy = ScalingPolicy.UTILISATION
+    target: float = 0.7
+    """Busy time of wall time that each worker is to have, 0 to 1 (`utilisation`)."""
+    band: float = 0.1
+    """Nothing is added until utilisation is so much above the target; `target + band` is below 1."""
+    per_worker: float = 100.0
+    """Messages a second that one worker takes (`rate`)."""
+    interval: float = 5.0
+    """Seconds between two looks; figures are of that time."""
+    cooldown_up: float | None = None
+    """Seconds after a change before workers are added; None: one interval."""
+    cooldown: float = 120.0
+    """Seconds after a change, and of lower need, before workers are taken away."""
+    step: int = 8
+    """Workers that one decision adds or takes away at most."""
+    drain: float = 60.0
+    """Seconds in which a known queue of the broker is to be worked off."""
+
+    @property
+    def rest_up(self) -> float:
+        """Seconds after a change before workers are added."""
+        return self.interval if self.cooldown_up is None else self.cooldown_up
+
+
 @dataclass(frozen=True, slots=True)
 class RouteConfig:
     name: str
@@ -137,6 +174,8 @@ class RouteConfig:
     workers: int = 1
     min_workers: int = 0
     max_workers: int = 64
+    autoscale: bool = False
+    scaling: ScalingConfig = ScalingConfig()
     prefetch: int = 20
     """Receive Maximum of each worker (MQTT 5 section 3.1.2.11.3): messages in flight to it, at most 65535."""
     concurrency: int = 1

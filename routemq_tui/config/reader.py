@@ -36,6 +36,7 @@ class RouteLayer:
     place: Place
     settings: Settings
     limits: Settings
+    scaling: Settings
     written: frozenset[str]
     """All keys that stand there, those with a bad value too."""
 
@@ -51,6 +52,7 @@ class Layer:
     ui_keys: Settings = field(default_factory=dict)
     """By the id of the key."""
     limits: Settings = field(default_factory=dict)
+    scaling: Settings = field(default_factory=dict)
     routes: dict[str, RouteLayer] = field(default_factory=dict)
     traffic: list[tuple[Place, Settings, Settings | None]] | None = None
     """None: it says nothing of traffic."""
@@ -75,6 +77,7 @@ class Reader:
         defaults = data.get("defaults", {})
         found.defaults = self._table(source, ("defaults",), defaults, schema.DEFAULTS)
         found.limits = self._inner(source, ("defaults", "limits"), defaults, schema.LIMITS) or {}
+        found.scaling = self._inner(source, ("defaults", "scaling"), defaults, schema.SCALING) or {}
         found.routes = self._routes(source, data.get("routes", {}))
         ui = data.get("ui", {})
         found.ui = self._table(source, ("ui",), ui, schema.UI)
@@ -105,8 +108,9 @@ class Reader:
                 continue
             settings = self._table(source, path, table, schema.ROUTE)
             limits = self._inner(source, (*path, "limits"), table, schema.LIMITS) or {}
+            scaling = self._inner(source, (*path, "scaling"), table, schema.SCALING) or {}
             written = frozenset(table) if isinstance(table, dict) else frozenset(schema.ROUTE.required)
-            found[name] = RouteLayer(source.place(path), settings, limits, written)
+            found[name] = RouteLayer(source.place(path), settings, limits, scaling, written)
         return found
 
     def _keys(self, source: Source, path: Path, raw: object, prefix: str = "") -> Settings:

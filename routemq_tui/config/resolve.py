@@ -25,6 +25,7 @@ from routemq_tui.config.model import (
     UiConfig,
 )
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
+from routemq_tui.config.scaling import autoscales, resolve_scaling
 from routemq_tui.config.source import LOCAL_FILE
 from routemq_tui.config.tls import TLS_KEYS, resolve_tls
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
@@ -184,15 +185,18 @@ def _resolve_route(
     _check_dead_letter_topic(reader, merged, own)
     if not {"topic", "handler"} <= merged.keys():
         return None
+    written_scaling = _merge(*(layer.scaling for layer in layers.files), *(each.scaling for each in entries))
+    scaling = resolve_scaling(reader, written_scaling)
+    autoscale = autoscales(reader, merged, own, counts)
     limits = _merge(*(layer.limits for layer in layers.files), *(entry.limits for entry in entries))
     values = _values(merged)
-    values.pop("autoscale", None)
     values.setdefault("group", app.group)
     values["on_error"] = OnError(values.get("on_error", OnError.DEAD_LETTER))
-    values |= counts
+    values |= {**counts, "autoscale": autoscale}
     return RouteConfig(
         name=name,
         limits=Limits(**_values(limits)),
+        scaling=scaling,
         place=entries[0].place if declared is None else declared.place,
         written={key: setting.place for key, setting in merged.items()},
         **values,

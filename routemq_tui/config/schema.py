@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from routemq_tui.config import kinds
 from routemq_tui.config.kinds import Kind
-from routemq_tui.config.model import THEME_NAMES, OnError
+from routemq_tui.config.model import THEME_NAMES, OnError, ScalingPolicy
 from routemq_tui.config.url import ALLOWED, parse_broker_url
 from routemq_tui.routing.handler import handler_fault
 from routemq_tui.routing.template import Template, TemplateError
@@ -121,6 +121,20 @@ LIMITS = Section(
     },
 )
 
+SCALING = Section(
+    keys={
+        "policy": kinds.choice(*(each.value for each in ScalingPolicy)),
+        "target": kinds.number(0, 1),
+        "band": kinds.number(0, 1),
+        "per_worker": kinds.number(0, 1_000_000),
+        "interval": kinds.duration(1, 3600),
+        "cooldown_up": kinds.duration(0, 86400),
+        "cooldown": kinds.duration(0, 86400),
+        "step": kinds.whole(1, 1000),
+        "drain": kinds.duration(1, 86400),
+    },
+)
+
 _POLICY: dict[str, Kind] = {
     "group": _GROUP,
     "qos": _QOS,
@@ -139,12 +153,10 @@ _POLICY: dict[str, Kind] = {
     "fast_path": kinds.boolean(),
     "on_error": kinds.choice(*(each.value for each in OnError)),
 }
-_NOT_YET: dict[str, object] = {"autoscale": False}
 
 DEFAULTS = Section(
     keys=_POLICY,
-    tables=("limits",),
-    inactive=_NOT_YET,
+    tables=("limits", "scaling"),
     refused={"topic": "each route has its own", "handler": "each route has its own"},
 )
 
@@ -155,8 +167,7 @@ ROUTE = Section(
         **_POLICY,
     },
     required=("topic", "handler"),
-    tables=("limits",),
-    inactive=_NOT_YET,
+    tables=("limits", "scaling"),
 )
 
 TRAFFIC = Section(

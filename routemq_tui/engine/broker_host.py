@@ -26,6 +26,7 @@ from routemq_tui.worker.spec import BrokerAddress
 _POLL = 0.25
 _PROBE_EVERY = 2.0
 _INSPECT_EVERY = 2.0
+_INSPECT_QUEUES_EVERY = 0.5
 _STEADY_AFTER = 60.0
 """Seconds after which a broker's earlier deaths no longer count."""
 
@@ -76,6 +77,9 @@ class BrokerHost:
         self._reason = ""
         self._version: str | None = None
         self._dropped: int | None = None
+        self._queues: dict[tuple[str, str], int] = {}
+        self.watch_queues = False
+        """Told by the engine: somebody wants to know what waits, as it is now."""
         self._next_look = 0.0
 
     def start(self) -> None:
@@ -89,6 +93,10 @@ class BrokerHost:
             state, reason = BrokerState.UP, ""
         address = str(self.address) if self.address else self._settings.url
         return BrokerSnapshot(self.kind, address, state, self._version, reason, self._dropped)
+
+    def queued(self, group: str, topic_filter: str) -> int | None:
+        """Messages that wait for the members of a share group; None where the broker does not tell."""
+        return self._queues.get((group, topic_filter)) if self._state is BrokerState.UP else None
 
     def stop(self, timeout: float = 5.0) -> None:
         """End our own broker, and the thread. Safe to call again."""
@@ -144,6 +152,7 @@ class BrokerHost:
         self._broker = broker
         self._watch_log("broker", os.dup(broker.log_fd))
         self._version = str(broker.version) if broker.version else None
+        self._queues = {}
         self._dropped = None  # a new process counts anew
         if known is None:
             self.address = own_address(self._settings, broker, self.kind == "embedded")
@@ -169,16 +178,17 @@ class BrokerHost:
         now = time.monotonic()
         if inspect is None or now < self._next_look:
             return
-        self._next_look = now + _INSPECT_EVERY
+        self._next_look = now + (_INSPECT_QUEUES_EVERY if self.watch_queues else _INSPECT_EVERY)
         try:
-            totals = inspect(timeout=2.0).get("totals", {})
+            found = inspect(timeout=2.0)
         except TimeoutError:
             self._set(BrokerState.DOWN, f"the {self.kind} broker runs, but does not answer")
             return
         except (OSError, EOFError, ValueError):  # it has just died, which the next turn sees
             return
         self._set(BrokerState.UP, "")
-        self._note_drops(totals.get("dropped"))
+        self._queues = {(each["group"], each["filter"]): each["queued"] for each in found.get("groups", ())}
+        self._note_drops(found.get("totals", {}).get("dropped"))
 
     def _note_drops(self, dropped: object) -> None:
         if not isinstance(dropped, int):

@@ -78,6 +78,14 @@ class SetTap:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAutoscale:
+    """Let the engine scale the route's workers by what they do, or no longer. Scaling by hand pauses it."""
+
+    route: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayLetters:
     """Publish dead letters again, each to its topic; acknowledged ones leave the store."""
 
@@ -122,6 +130,7 @@ RouteCommand = (
     | PauseRoute
     | ResumeRoute
     | SetTap
+    | SetAutoscale
 )
 """For a route and its workers."""
 ErrandCommand = ReplayLetters | PurgeLetters | Publish | SaveCounts

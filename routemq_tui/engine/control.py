@@ -33,6 +33,7 @@ from routemq_tui.engine.commands import (
     ResumeRoute,
     RollingRestart,
     SaveCounts,
+    SetAutoscale,
     SetTap,
     SetWorkers,
     StartWorker,
@@ -195,11 +196,11 @@ def _messages(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tap(snapshot: Snapshot, request: dict[str, Any]) -> Command:
+def _on(request: dict[str, Any]) -> bool:
     on = request.get("on")
     if not isinstance(on, bool):
         raise RequestError(f"on is true or false, not {on!r}")
-    return SetTap(_route(snapshot, request), on)
+    return on
 
 
 def _ids(request: dict[str, Any]) -> tuple[int, ...]:
@@ -237,7 +238,8 @@ _COMMANDS: dict[str, Callable[[Snapshot, dict[str, Any]], Command]] = {
     "restart": _restart,
     "pause": lambda snapshot, request: PauseRoute(_route(snapshot, request)),
     "resume": lambda snapshot, request: ResumeRoute(_route(snapshot, request)),
-    "tap": _tap,
+    "tap": lambda snapshot, request: SetTap(_route(snapshot, request), _on(request)),
+    "autoscale": lambda snapshot, request: SetAutoscale(_route(snapshot, request), _on(request)),
     "replay": lambda _snapshot, request: ReplayLetters(_ids(request)),
     "purge": lambda _snapshot, request: PurgeLetters(_ids(request)),
     "save": lambda _snapshot, _request: SaveCounts(),

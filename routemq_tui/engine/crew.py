@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import count, islice
 
 from routemq_tui.config.model import Config, RouteConfig
+from routemq_tui.engine.autoscale.scaler import Scaler
 from routemq_tui.engine.deaths import DeathTable
 from routemq_tui.engine.handler_kind import is_sync
 from routemq_tui.engine.histories import HistoryKeeper
@@ -45,6 +46,12 @@ class Crew:
         self.rate = 0.0
         self.window = Window()
         self.deaths = DeathTable(route.max_deliveries)
+        self.scaler = (
+            Scaler(route.scaling, route.min_workers, route.max_workers, route.autoscale, time.monotonic())
+            if route.shared
+            else None
+        )
+        """Of a route whose workers can be scaled."""
         self._around = around
         self._chosen: set[int] = set()
         self._rolling: deque[int] = deque()

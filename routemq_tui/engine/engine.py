@@ -32,6 +32,7 @@ from routemq_tui.engine.metrics import SAMPLE_EVERY
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.port import LetterReader, LogReader, MessageReader, Span
 from routemq_tui.engine.saved_counts import SavedCounts
+from routemq_tui.engine.scaling import Autoscaler
 from routemq_tui.engine.sessions import SessionList
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import EngineState, History, Snapshot
@@ -79,6 +80,7 @@ class Engine:
         self._observer = Observer(config, self._supervisor, self._journal, self._told)
         self._wake = Wake()
         self._broker = BrokerHost(config, self._journal, self._pump.watch_fd, self._wake.set)
+        self._autoscaler = Autoscaler(self._supervisor.crews, self._journal, self._broker.queued)
         self._letters = LetterDesk(config.root / STATE_FOLDER, self._journal)
         self._errands = Errands(
             config.root / STATE_FOLDER,
@@ -247,6 +249,9 @@ class Engine:
         self._broker.workers_connected = any(slot.connected for slot in self._supervisor)
         self._observer.sample(now, time.monotonic_ns())
         self._ledgers.settle(now)
+        self._broker.watch_queues = self._autoscaler.is_active
+        if not self._supervisor.stopping:
+            self._autoscaler.look(now, time.monotonic_ns())
 
     def _publish(self, now: float) -> None:
         if now - self._published_at >= (PUBLISH_EVERY if self._dirty else REFRESH_EVERY):

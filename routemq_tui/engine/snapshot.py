@@ -128,6 +128,30 @@ class WorkerSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalingSnapshot:
+    """A route's autoscale."""
+
+    switch: str
+    """`on`, `off`, or `paused`: somebody scaled by hand."""
+    policy: str
+    """`utilisation` or `rate`."""
+    low: int
+    high: int
+    target: float | None = None
+    """Utilisation it aims at, 0 to 1; None for a policy without one."""
+    why: str = ""
+    """Of a pause: "you set 4"."""
+    found: str = ""
+    """What the last look found, or what it waits for, in words."""
+    decision: str = ""
+    """The last change: "3 -> 5: 96% busy of 70% target, windows full 80% of 5 s"; empty: none yet."""
+    decided: float | None = None
+    """Unix time of it."""
+    next_look: float | None = None
+    """Seconds until the next look; None while it is not on."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSnapshot:
     name: str
     topic: str
@@ -157,6 +181,8 @@ class RouteSnapshot:
     """Its messages are told one by one (`SetTap`). Those that fail are told in any case."""
     sampled: float | None = None
     """Share of the messages that the tap shows lately, 0 to 1; None: all."""
+    scaling: ScalingSnapshot | None = None
+    """None: it cannot be scaled."""
 
 
 _LOG_SLOTS = 64

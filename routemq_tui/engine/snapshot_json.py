@@ -8,9 +8,10 @@ after}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen,
 example, traceback}]`.
 
 A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, max_workers, state
-("running", "paused", "degraded" or "down"), reason, tapped, sampled, metrics, workers[]`. A worker: `name,
-slot, pid, state, reason, client_id, connected, window, share, restarts, uptime, retry_in, last_exit,
-last_error, current_topic, current_for, metrics`.
+("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling, metrics, workers[]`; its
+scaling, null when it is not shared: `switch ("on", "off" or "paused"), policy, low, high, target, why, found,
+decision, decided, next_look`. A worker: `name, slot, pid, state, reason, client_id, connected, window, share,
+restarts, uptime, retry_in, last_exit, last_error, current_topic, current_for, metrics`.
 
 The metrics stand beside the other keys of a route or worker: `received, ok, failed, retried, dead_lettered,
 dropped, duplicates, in_flight, log_dropped` (counts), `rate` (messages a second), `error_rate, utilisation`
@@ -68,6 +69,7 @@ def _route(route: RouteSnapshot) -> dict[str, Any]:
         "reason": route.reason,
         "tapped": route.tapped,
         "sampled": route.sampled,
+        "scaling": asdict(route.scaling) if route.scaling else None,
         **_metrics(route.metrics),
         "workers": [_worker(each) for each in route.workers],
     }

@@ -15,6 +15,7 @@ from routemq_tui.engine.histories import HistoryKeeper, joined
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.metrics import Totals, Window, add_windows, metrics_of, take_sample
 from routemq_tui.engine.port import Span
+from routemq_tui.engine.scaling import scaling_snapshot
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import (
     BrokerSnapshot,
@@ -174,6 +175,7 @@ def _route_snapshot(crew: Crew, share: float | None, now: float, now_ns: int) ->
         reason="; ".join(f"{slot.name} {slot.holding}" for slot in slots if slot.holding),
         tapped=crew.tapped,
         sampled=share,
+        scaling=scaling_snapshot(crew, now, time.time()),
     )
     return snapshot, totals
 

@@ -189,11 +189,34 @@ class Supervisor:
             self._journal.event("engine", f"{route.name}: {label}, {allowed} wanted")
         return difference != 0
 
+    def _scale_by_hand(self, crew: Crew, wanted: int) -> bool:
+        """As `_scale`; whoever scales by hand knows better than autoscale, which lets it be."""
+        changed = self._scale(crew, wanted)
+        if crew.scaler is not None and (changed or wanted == crew.desired):
+            why = f"you set {crew.desired}"
+            if crew.scaler.pause(why):
+                text = f"{crew.route.name}: autoscale paused: {why}; A resumes it"
+                self._journal.notice("information", text)
+        return changed
+
+    def _autoscale(self, crew: Crew, command: commands.SetAutoscale, now: float) -> None:
+        scaler, name = crew.scaler, crew.route.name
+        if scaler is None:
+            text = f"{name} is not shared: it has exactly one worker, so there is nothing to scale"
+            self._journal.notice("warning", text)
+        elif command.on and scaler.low >= scaler.high:
+            text = f"{name}: nothing to scale: min_workers and max_workers are both {scaler.high}"
+            self._journal.notice("warning", text)
+        else:
+            scaler.turn(command.on, now)
+            said = f"on, {scaler.low} to {scaler.high} workers" if command.on else "off"
+            self._journal.notice("information", f"{name}: autoscale {said}")
+
     def _add(self, crew: Crew, command: commands.AddWorker, now: float) -> None:
-        self._scale(crew, crew.desired + 1)
+        self._scale_by_hand(crew, crew.desired + 1)
 
     def _set(self, crew: Crew, command: commands.SetWorkers, now: float) -> None:
-        self._scale(crew, command.count)
+        self._scale_by_hand(crew, command.count)
 
     def _drain(self, crew: Crew, command: commands.DrainWorker, now: float) -> None:
         if command.slot is not None:
@@ -203,7 +226,7 @@ class Supervisor:
             if not slot.is_member:
                 self._journal.notice("information", f"{slot.name} is being drained already")
                 return
-        if self._scale(crew, crew.desired - 1) and command.slot is not None:
+        if self._scale_by_hand(crew, crew.desired - 1) and command.slot is not None:
             crew.choose(command.slot)
 
     def _revive(self, crew: Crew, command: commands.StartWorker, now: float) -> None:
@@ -290,4 +313,5 @@ _EXECUTE: dict[type, Callable[[Supervisor, Crew, Any, float], None]] = {
     commands.PauseRoute: Supervisor._pause,
     commands.ResumeRoute: Supervisor._pause,
     commands.SetTap: Supervisor._tap,
+    commands.SetAutoscale: Supervisor._autoscale,
 }

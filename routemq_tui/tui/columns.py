@@ -69,7 +69,15 @@ def _counted(
 
 COLUMNS: tuple[Column, ...] = (
     Column("name", "route / worker", 0, lambda row: Fragment(row.key.label), "left"),
-    Column("state", "state", 10, state_cell, "left", value=severity, meaning="what it does now"),
+    Column(
+        "state",
+        "state",
+        10,
+        state_cell,
+        "left",
+        value=severity,
+        meaning="what it does now; ⇅ autoscale",
+    ),
     Column(
         "rate",
         "msg/s",

@@ -97,6 +97,8 @@ KEYS: tuple[Key, ...] = (
     Key("drain-one", "minus", "-", "order('drain_one')", "Drain", "Drain the highest worker of the route",
         Group.SCALE, 2),
     Key("exact", "S", "S", "exact", "Set", "Set the exact number of workers of the route", Group.SCALE, 12),
+    Key("autoscale", "A", "A", "order('autoscale')", "Autoscale",
+        "Scale the route by its load, or no longer", Group.SCALE),
     Key("start", "s", "s", "order('start')", "Start", "Start a stopped, failed or waiting worker now",
         Group.WORKERS, 13),
     Key("drain", "x", "x", "order('drain')", "Drain this", "Drain this worker and take it away",

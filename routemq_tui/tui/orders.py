@@ -14,6 +14,7 @@ from routemq_tui.engine.commands import (
     RestartWorker,
     ResumeRoute,
     RollingRestart,
+    SetAutoscale,
     SetWorkers,
     StartWorker,
 )
@@ -148,6 +149,15 @@ def _pause(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refus
     return Order((ResumeRoute(route.name) if route.paused else PauseRoute(route.name),))
 
 
+def _autoscale(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
+    scaling = route.scaling
+    if scaling is None:
+        return Refused(f"{route.name} is not shared: it has exactly one worker, so that order is kept")
+    if scaling.switch != "on" and scaling.low >= scaling.high:
+        return Refused(f"{route.name} has nothing to scale: at least and at most {scaling.high} workers")
+    return Order((SetAutoscale(route.name, scaling.switch != "on"),))
+
+
 def _exact(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     if not route.shared:
         return Refused(f"{route.name} is not shared: it has exactly one worker, so that order is kept")
@@ -164,6 +174,7 @@ _PLANS: dict[str, Callable[[RouteSnapshot, WorkerSnapshot | None], Order | Refus
     "rolling": _rolling,
     "pause": _pause,
     "exact": _exact,
+    "autoscale": _autoscale,
 }
 
 

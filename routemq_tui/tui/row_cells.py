@@ -25,6 +25,9 @@ FAIRNESS_RATE = 10.0
 FAIRNESS_UPTIME = 10.0
 """Seconds a worker must have run: its rate is a mean over the last ones."""
 
+AUTOSCALED = {"on": "⇅", "paused": "⇅‖"}
+"""How a route's autoscale is marked, by its switch; off has no mark."""
+
 HELD_UP = frozenset({WorkerState.PAUSED, WorkerState.KILLED, WorkerState.STARTING, WorkerState.RUNNING})
 """States in which a reason, when there is one, says more than figures: a message held, no heartbeat."""
 
@@ -48,7 +51,7 @@ def state_cell(row: Row) -> Fragment:
     if row.route is not None and row.route.paused:
         return Fragment(WORKER_FACES[WorkerState.PAUSED].text, Tone.WARN)
     level = row.route or row.snapshot
-    count = f"{level.running}/{level.desired} up"
+    count = f"{level.running}/{level.desired} {_scaled(row)}"
     if row.route is not None and row.route.reason:
         return Fragment(f"! {count}", Tone.BAD)
     if level.desired == 0:
@@ -58,6 +61,12 @@ def state_cell(row: Row) -> Fragment:
     if level.running < level.desired:
         return Fragment(f"◐ {count}", Tone.WARN)
     return Fragment(f"● {count}", Tone.OK)
+
+
+def _scaled(row: Row) -> str:
+    """`⇅` for a route that is scaled by itself, `⇅‖` when somebody's own number holds it."""
+    scaling = row.route.scaling if row.route is not None else None
+    return AUTOSCALED.get(scaling.switch, "up") if scaling is not None else "up"
 
 
 def count(value: float, tone: Tone = Tone.TEXT) -> Fragment:

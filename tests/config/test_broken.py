@@ -47,7 +47,7 @@ CASES = {
     "unknown key": Broken(
         TEMPERATURE + "\n# more\nworker = 3\n",
         f'6: routes.temperature.worker: unknown key (did you mean "workers"? allowed: topic, handler, {POLICY}, '
-        "retries, retry_delay, max_deliveries, dead_letter_topic, fast_path, on_error, limits)",
+        "retries, retry_delay, max_deliveries, dead_letter_topic, fast_path, on_error, limits, scaling)",
     ),
     "unknown section": Broken(
         "[route.temperature]\n",
@@ -104,6 +104,46 @@ CASES = {
     "more workers than the most": Broken(
         TEMPERATURE + "max_workers = 2\nworkers = 3\n",
         "5: routes.temperature.workers: found 3, which is above max_workers 2",
+    ),
+    "autoscale of a route that is not shared": Broken(
+        TEMPERATURE + "shared = false\nautoscale = true\n",
+        "5: routes.temperature.autoscale: found true with shared = false (a route that is not shared has exactly "
+        "one worker, so that order is kept)",
+    ),
+    "autoscale down to none": Broken(
+        TEMPERATURE + "min_workers = 0\nautoscale = true\n",
+        "4: routes.temperature.min_workers: found 0 with autoscale = true (without a worker nothing would be seen "
+        "that asks for one: at least 1)",
+    ),
+    "autoscale without room": Broken(
+        TEMPERATURE + "workers = 4\nmin_workers = 4\nmax_workers = 4\nautoscale = true\n",
+        "7: routes.temperature.autoscale: there is nothing to scale: min_workers and max_workers are both 4 "
+        "(set max_workers above min_workers)",
+    ),
+    "a target that is never passed": Broken(
+        TEMPERATURE + "[routes.temperature.scaling]\ntarget = 0.9\nband = 0.1\n",
+        "6: routes.temperature.scaling.band: target 0.9 and band 0.1 together are not below 1 "
+        "(no worker is busier than all of the time: none would be added)",
+    ),
+    "a cool-down shorter than an interval": Broken(
+        TEMPERATURE + '[routes.temperature.scaling]\ninterval = "30s"\ncooldown = "10s"\n',
+        "6: routes.temperature.scaling.cooldown: cooldown 10 s is shorter than the interval of 30 s "
+        "(what a change did is not known before)",
+    ),
+    "a cool-down shorter than that for more": Broken(
+        TEMPERATURE + '[routes.temperature.scaling]\ncooldown_up = "5m"\n',
+        "5: routes.temperature.scaling.cooldown_up: cooldown 120 s is shorter than cooldown_up 300 s "
+        "(workers are added sooner than taken away)",
+    ),
+    "an unknown policy": Broken(
+        TEMPERATURE + '[routes.temperature.scaling]\npolicy = "utilization"\n',
+        '5: routes.temperature.scaling.policy: found the text "utilization" (did you mean "utilisation"? allowed: '
+        '"utilisation", "rate")',
+    ),
+    "an unknown key of scaling": Broken(
+        '[defaults.scaling]\ncool_down = "10s"\n' + TEMPERATURE,
+        '2: defaults.scaling.cool_down: unknown key (did you mean "cooldown"? allowed: policy, target, band, '
+        "per_worker, interval, cooldown_up, cooldown, step, drain)",
     ),
     "bounds crossed": Broken(
         TEMPERATURE + "min_workers = 9\nmax_workers = 3\n",

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.config.load import ConfigError, load
-from routemq_tui.config.model import AppConfig, BrokerConfig, Burst, Limits, OnError, Place, RouteConfig
+from routemq_tui.config.model import (
+    AppConfig,
+    BrokerConfig,
+    Burst,
+    Limits,
+    OnError,
+    Place,
+    RouteConfig,
+    ScalingConfig,
+    ScalingPolicy,
+)
 from tests.config.project import ROUTE, loaded, problems, write
 
 FULL = """
@@ -99,12 +109,44 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_settings_without_effect_are_warned_of(tmp_path: Path) -> None:
-    text = '[app]\nmiddleware = ["a:B"]\n' + ROUTE + 'timeout = "3s"\nretries = 2\nautoscale = true\n'
+    text = '[app]\nmiddleware = ["a:B"]\n' + ROUTE + 'timeout = "3s"\nretries = 2\n'
     warnings = [(each.place.line, each.key) for each in loaded(tmp_path, text).warnings]
     assert warnings == [
         (2, "app.middleware"),
-        (9, "routes.temperature.autoscale"),
     ]
+
+
+def test_autoscale_is_read_with_its_defaults_and_exceptions(tmp_path: Path) -> None:
+    other = ROUTE.replace("routes.temperature", "routes.other").replace("/temperature", "/other", 1)
+    third = other.replace("other", "orders")
+    text = (
+        "[defaults]\nautoscale = true\nmax_workers = 6\n"
+        '[defaults.scaling]\ninterval = "10s"\nstep = 3\n'
+        + ROUTE
+        + 'min_workers = 2\n[routes.temperature.scaling]\npolicy = "rate"\nper_worker = 50\nstep = 1\n'
+        + other
+        + "autoscale = false\n"
+        + third
+        + "shared = false\n"
+    )
+    config = loaded(tmp_path, text)
+    first, second, alone = config.routes
+    assert (first.autoscale, first.min_workers, first.max_workers) == (True, 2, 6)
+    assert first.scaling == ScalingConfig(ScalingPolicy.RATE, per_worker=50.0, interval=10.0, step=1)
+    assert (second.autoscale, second.scaling) == (False, ScalingConfig(interval=10.0, step=3))
+    assert alone.autoscale is False  # the defaults are for routes that can be scaled
+    assert config.warnings == ()
+
+
+def test_autoscale_settings_that_do_nothing_or_much_are_warned_of(tmp_path: Path) -> None:
+    text = ROUTE + 'autoscale = true\n[routes.temperature.scaling]\npolicy = "rate"\ntarget = 0.5\n'
+    warnings = {
+        each.key: (each.place.line, each.message, each.hint) for each in loaded(tmp_path, text).warnings
+    }
+    assert warnings == {
+        "routes.temperature.autoscale": (4, "may start up to 64 workers of this route", "set max_workers"),
+        "routes.temperature.scaling.target": (7, 'has no effect with policy = "rate"', ""),
+    }
 
 
 def test_a_failure_policy_is_read_whole(tmp_path: Path) -> None:

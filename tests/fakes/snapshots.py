@@ -19,6 +19,7 @@ from routemq_tui.engine.snapshot import (
     Metrics,
     Outcome,
     RouteSnapshot,
+    ScalingSnapshot,
     Snapshot,
     WorkerSnapshot,
 )
@@ -170,6 +171,27 @@ def busy() -> Snapshot:
             route("alerts", (worker("alerts", 1, rate=2.4), crashed), qos=0),
             route("orders", (worker("orders", 1, rate=1230.0),), shared=False, qos=2, max_workers=1),
             route("archive", (), desired=0),
+        )
+    )
+
+
+def autoscaled() -> Snapshot:
+    """Routes that scale by themselves, one that a hand has paused, one where it is off."""
+    added = "3 -> 5: 96% busy of 70% target, 56/s x 51ms = 2.9 workers' work, windows full 80% of 5 s"
+    on = ScalingSnapshot(
+        "on", "utilisation", 1, 8, 0.7, "", "68% busy of 70% target", added, NOW - 12, next_look=3.2
+    )
+    held = replace(on, switch="paused", why="you set 2", found="", next_look=None)
+    off = ScalingSnapshot("off", "utilisation", 1, 64, 0.7)
+    scale = history(205.0, 0.018, marks=(Mark(NOW - 12, "autoscale 3 → 5"),))
+    busy_ones = tuple(worker("temperature", slot, rate=41.0) for slot in range(1, 6))
+    two = tuple(worker("alerts", slot, rate=2.4) for slot in (1, 2))
+    return snapshot(
+        (
+            route("temperature", busy_ones, scaling=on, history=scale),
+            route("alerts", two, scaling=held),
+            route("archive", (worker("archive", 1),), scaling=off),
+            route("orders", (worker("orders", 1),), shared=False, max_workers=1),
         )
     )
 

@@ -98,6 +98,8 @@ STEPS: tuple[Step, ...] = (
     ("drain-one", "-", r"▾ sensors +● 2/2 up"),
     ("exact", "S", r"Workers of sensors"),
     ("exact", "3 Enter", r"▾ sensors +● 3/3 up"),
+    ("autoscale", "A", r"⇅"),
+    ("autoscale", "A", r"!⇅"),
     ("pause", "p", r"▾ sensors +\S+ paused"),
     ("pause", "p", r"▾ sensors +● 3/3 up"),
     ("rolling", "R", r"all workers restarted"),

@@ -21,6 +21,7 @@ from tests.fakes.snapshots import (
     NOW,
     after_kills,
     all_failed,
+    autoscaled,
     broker_down,
     busy,
     draining,
@@ -130,6 +131,16 @@ def test_read_only(snap_compare: Compare, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_worker_detail(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(screen(busy()), terminal_size=size, run_before=keys("j", "enter"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_autoscale(snap_compare: Compare, size: tuple[int, int]) -> None:
+    given = keys("2") if size == SMALL else keys()
+    assert snap_compare(screen(autoscaled()), terminal_size=size, run_before=given)
+
+
+def test_autoscale_paused(snap_compare: Compare) -> None:
+    assert snap_compare(screen(autoscaled(), CONTRAST.name), terminal_size=LARGE, run_before=keys(*"jjjjjj"))
 
 
 @pytest.mark.parametrize("size", SIZES)

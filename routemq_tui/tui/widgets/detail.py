@@ -6,8 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 
 from routemq_tui.engine.port import Span
-from routemq_tui.engine.snapshot import Exit, History, Mark, Metrics, RouteSnapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import (
+    Exit,
+    History,
+    Mark,
+    Metrics,
+    RouteSnapshot,
+    ScalingSnapshot,
+    WorkerSnapshot,
+)
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.keys import KEY_BY_ID
 from routemq_tui.tui.ledgers import entry_lines, headline, ledgers_of
 from routemq_tui.tui.row_cells import SILENT, reason_of, state_cell
 from routemq_tui.tui.rows import Row
@@ -113,7 +122,7 @@ def _figures_and_facts(row: Row, width: int, tall: bool, history: History) -> li
     if row.worker is not None and row.route is not None:
         facts = worker_facts(row.worker, row.route)
     elif row.route is not None:
-        facts = route_facts(row.route)
+        facts = route_facts(row.route, row.snapshot.time)
     else:
         facts = engine_facts(row)
     lines += [fact for label, value, tone in facts for fact in _fact(label, value, tone, width)]
@@ -227,10 +236,11 @@ def _exit(each: Exit) -> str:
     return f"{clock} after {format_age(max(0.0, each.ran_for))}: {each.words}"
 
 
-def route_facts(route: RouteSnapshot) -> list[Fact]:
+def route_facts(route: RouteSnapshot, now: float) -> list[Fact]:
     metrics = route.metrics
     sharing = "shared" if route.shared else "not shared, one worker"
     facts: list[Fact] = [
+        *_scaling_facts(route.scaling, now),
         ("topic", route.topic, Tone.TEXT),
         ("subscribed", route.subscription, Tone.TEXT),
         ("handler", route.handler, Tone.TEXT),
@@ -246,6 +256,23 @@ def route_facts(route: RouteSnapshot) -> list[Fact]:
         why = worker.reason or worker.last_error
         if why and (worker.state in DOWN or (worker.state is WorkerState.PAUSED and worker.reason)):
             facts.append((worker.name.rpartition("/")[2].rjust(3), why, Tone.BAD))
+    return facts
+
+
+def _scaling_facts(scaling: ScalingSnapshot | None, now: float) -> list[Fact]:
+    """Autoscale: whether, what it changed last and why, and what it found since."""
+    if scaling is None or (scaling.switch == "off" and not scaling.decision):
+        return []
+    said = f"{scaling.switch}, {scaling.low} to {scaling.high} workers by {scaling.policy}"
+    if scaling.switch == "paused":
+        said = f"paused: {scaling.why}; [{KEY_BY_ID['autoscale'].shown}] resumes it"
+    facts: list[Fact] = [("autoscale", said, Tone.WARN if scaling.switch == "paused" else Tone.TEXT)]
+    if scaling.decision and scaling.decided is not None:
+        age = format_age(max(now - scaling.decided, 0))
+        facts.append(("changed", f"{age} ago  {scaling.decision}", Tone.TEXT))
+    if scaling.switch == "on":
+        after = "" if scaling.next_look is None else f"; looks in {format_age(scaling.next_look)}"
+        facts.append(("looked", f"{scaling.found or 'not yet'}{after}", Tone.MUTED))
     return facts
 
 
