@@ -54,7 +54,8 @@ payload = {}
 """
 
 Step = tuple[str, str, str]
-"""Ids of the keys that are tried, what is pressed, and what is on the screen then and was not before."""
+"""Ids of the keys that are tried, what is pressed (with a * as often as it takes), and what is on the screen
+then and was not before."""
 
 STEPS: tuple[Step, ...] = (
     ("back", "Escape", "!New here"),
@@ -84,9 +85,10 @@ STEPS: tuple[Step, ...] = (
     ("pane.logs", "3 f", r"!paused"),
     ("pane.routes", "1 k", r"Logs sensors \("),
     # the table
-    ("sort.next", ">", rf"{HEADING}[▲▼]"),
-    ("sort.reverse", "o > o", rf"{HEADING}▲"),
-    ("sort.previous", "< <", rf"!{HEADING}[▲▼]"),
+    ("sort.next", ">", rf"{HEADING}▼p95"),
+    ("sort.reverse", "o", rf"{HEADING}▲p95"),
+    ("sort.previous", "<", rf"{HEADING}▼err"),
+    ("sort.previous", "*<", rf"!{HEADING}[▲▼]"),
     ("find", "F", r"Routes:"),
     ("find", "orders Enter", r"!▾ sensors"),
     ("back", "Escape", r"▾ sensors"),
@@ -176,12 +178,26 @@ def press(tmux: Tmux, size: tuple[int, int], step: Step) -> None:
         if size[0] < NARROW:
             return
         expected = expected.removeprefix("WIDE")
+    if pressed.startswith("*"):
+        press_until(tmux, pressed[1:], expected)
+        return
     *before, last = pressed.split()
     tmux.keys(*before)
     if not before:
         assert not is_on(tmux.screen, expected), f"{step} says nothing: it is so already"
     tmux.keys(last)
     tmux.wait_for_match(expected)
+
+
+def press_until(tmux: Tmux, key: str, expected: str) -> None:
+    """Once or a few times: how often depends on the columns there are."""
+    for _ in range(9):
+        before = tmux.screen
+        tmux.keys(key)
+        wait_until(lambda before=before: tmux.screen.split("\n")[2] != before.split("\n")[2])  # type: ignore[misc]
+        if is_on(tmux.screen, expected):
+            return
+    raise AssertionError(f"{expected!r} is never so in:\n{tmux.screen}")
 
 
 @pytest.mark.timeout(120)
