@@ -63,7 +63,7 @@ def run(arguments: Namespace) -> int:
         _print_problems(problems)
         return ExitCode.CONFIGURATION if problems else ExitCode.OK
     with _stdout_to_stderr():
-        checked = check_handlers(config.routes, config.root)
+        checked = check_handlers(config.routes, config.root, config.app.middleware)
     others = (*check_traffic(config.traffic), *key_problems(config.ui))
     checked = replace(checked, problems=(*checked.problems, *others))
     tried = connect_once(config) if arguments.connect else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from routemq_tui.config.model import Problem, RouteConfig
 from routemq_tui.config.source import printable
-from routemq_tui.routing.binding import BindError, Bound, bind
-from routemq_tui.routing.declared import load_declared
+from routemq_tui.routing.binding import BindError, Bound
+from routemq_tui.routing.declared import load_bound
 from routemq_tui.routing.handler import HandlerImportError
 from routemq_tui.routing.template import Template
 
@@ -22,14 +22,25 @@ class HandlerCheck:
     """By route, those without a problem."""
 
 
-def check_handlers(routes: tuple[RouteConfig, ...], root: Path) -> HandlerCheck:
-    """Import and bind each route's handler in this process; nothing it does is raised."""
+def check_handlers(
+    routes: tuple[RouteConfig, ...], root: Path, everywhere: tuple[str, ...] = ()
+) -> HandlerCheck:
+    """Import and bind each route's handler in this process, with its middleware; nothing it does is raised.
+
+    `everywhere`: middleware of all routes.
+    """
     problems: list[Problem] = []
     found: dict[str, Bound] = {}
     for route in routes:
         try:
-            declared = load_declared(route.handler, root)
-            found[route.name] = bind(declared.handler, Template.parse(route.topic), root)
+            bound = load_bound(
+                route.handler,
+                Template.parse(route.topic),
+                root,
+                (*everywhere, *route.middleware),
+                [each for each in (route.on_start, route.on_stop) if each is not None],
+            )
+            found[route.name] = bound
         except (HandlerImportError, BindError) as error:
             problems.append(_problem(route, "handler", error.reason, error.hint))
             continue

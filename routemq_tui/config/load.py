@@ -57,7 +57,7 @@ def load(
     layers = _with_forced(reader, files, root, environment, overrides)
     app = resolve_app(layers)
     found = _discovered(reader, layers, app, root, discover)
-    return _checked(reader, layers, app, root, root / path.name, found)
+    return _checked(reader, layers, app, root, root / path.name, found, path.with_name(LOCAL_FILE))
 
 
 def config_of(
@@ -89,7 +89,13 @@ def _with_forced(
 
 
 def _checked(
-    reader: Reader, layers: Layers, app: AppConfig, root: Path, file: Path, found: Discovery | None
+    reader: Reader,
+    layers: Layers,
+    app: AppConfig,
+    root: Path,
+    file: Path,
+    found: Discovery | None,
+    local_file: Path | None = None,
 ) -> Config:
     config = Config(
         root=root,
@@ -105,7 +111,7 @@ def _checked(
     if reader.problems:
         # A problem of [defaults] or of the command line is found once for every route.
         problems = sorted(dict.fromkeys(reader.problems), key=sort_key)
-        raise ConfigError(_with_way_out(each, file.with_name(LOCAL_FILE)) for each in problems)
+        raise ConfigError(_with_way_out(each, local_file) for each in problems)
     return config
 
 
@@ -149,9 +155,9 @@ def _file_layers(reader: Reader, path: Path, local: bool) -> list[Layer]:
     return layers
 
 
-def _with_way_out(problem: Problem, local: Path) -> Problem:
+def _with_way_out(problem: Problem, local: Path | None) -> Problem:
     """The local file was written by the program: whoever meets a mistake in it can start without it."""
-    if problem.place.file != local:
+    if local is None or problem.place.file != local:
         return problem
     way_out = "--no-local starts without this file"
     return replace(problem, hint=f"{problem.hint}; {way_out}" if problem.hint else way_out)

@@ -45,6 +45,7 @@ class AppConfig:
     """Names this engine among those of one group; part of every client id."""
     routers: tuple[str, ...] = ()
     middleware: tuple[str, ...] = ()
+    """`module:Class` or `module:function` around every handler, the outermost first."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING, ERROR or CRITICAL: the root level of `logging` in the workers."""
     shutdown_timeout: float = 10.0
@@ -191,6 +192,12 @@ class RouteConfig:
     """Publish dead letters there instead of storing them."""
     fast_path: bool = True
     """Take messages out of the byte stream ourselves; False leaves all of it to paho."""
+    middleware: tuple[str, ...] = ()
+    """`module:Class` or `module:function` around the handler, outermost first; inside those of `[app]`."""
+    on_start: str | None = None
+    """`module:function` that each worker runs before its first message: it opens what handlers need."""
+    on_stop: str | None = None
+    """`module:function` that each worker runs after its last message."""
     on_error: OnError = OnError.DEAD_LETTER
     limits: Limits = Limits()
     place: Place = Place(None, None)

@@ -177,8 +177,6 @@ class Reader:
             setting = self.value(table[key], kind, place, name)
             if setting is not None:
                 found[key] = setting
-                if key in section.inactive and setting.value != section.inactive[key]:
-                    self.warnings.append(Problem(place, name, "is read but has no effect in this version"))
         return found
 
     def _unknown_keys(

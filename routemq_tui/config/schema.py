@@ -27,8 +27,6 @@ class Section:
     """Keys that hold a table of their own, read by its own section."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Keys people would look for here, and where to put them instead."""
-    inactive: Mapping[str, object] = field(default_factory=dict)
-    """Keys that are checked but do nothing in this version, each with the value that asks for nothing."""
 
 
 def _url_fault(text: str) -> str | None:
@@ -81,12 +79,11 @@ APP = Section(
         "group": _GROUP,
         "node": NAME,
         "routers": kinds.texts("a list of packages", _module_fault),
-        "middleware": kinds.texts('a list of "module:Class"'),
+        "middleware": kinds.texts('a list of "module:Class" or "module:function"', handler_fault),
         "log_level": kinds.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", fold=True),
         "shutdown_timeout": kinds.duration(0, 3600),
         "log_memory": kinds.size(1_000_000, "1MB"),
     },
-    inactive={"middleware": ()},
 )
 
 BROKER = Section(
@@ -151,6 +148,9 @@ _POLICY: dict[str, Kind] = {
     "max_deliveries": kinds.whole(1, 1000),
     "dead_letter_topic": kinds.text("a topic without wildcards", topic_fault),
     "fast_path": kinds.boolean(),
+    "middleware": kinds.texts('a list of "module:Class" or "module:function"', handler_fault),
+    "on_start": kinds.text('"module:function"', handler_fault),
+    "on_stop": kinds.text('"module:function"', handler_fault),
     "on_error": kinds.choice(*(each.value for each in OnError)),
 }
 

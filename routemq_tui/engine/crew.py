@@ -262,4 +262,7 @@ class Crew:
             paused=slot.paused,
             tapped=slot.tapped,
             fast_path=route.fast_path,
+            middleware=(*self.config.app.middleware, *route.middleware),
+            on_start=route.on_start,
+            on_stop=route.on_stop,
         )

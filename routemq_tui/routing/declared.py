@@ -5,11 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from routemq_tui.routing.handler import Handler, HandlerImportError, import_module, load_handler
+from routemq_tui.routing.binding import BindError, Bound, bind
+from routemq_tui.routing.handler import (
+    Handler,
+    HandlerImportError,
+    import_module,
+    load_handler,
+    load_object,
+    method_of_object,
+)
+from routemq_tui.routing.middleware import MiddlewareError, with_middleware
 from routemq_tui.routing.router import Router
+from routemq_tui.routing.template import Template
 
 OF_A_ROUTER = "#"
 IN_WORKER = "ROUTEMQ_WORKER"
@@ -21,6 +32,8 @@ class Declared(NamedTuple):
     handler: Handler
     middleware: tuple[Any, ...] = ()
     """Outermost first; what the configuration names comes outside of these."""
+    starting: tuple[Handler, ...] = ()
+    stopping: tuple[Handler, ...] = ()
 
 
 def load_declared(reference: str, root: Path) -> Declared:
@@ -35,9 +48,47 @@ def load_declared(reference: str, root: Path) -> Declared:
         raise HandlerImportError(f"{place!r} is no Router any more", "it was one when the routes were read")
     for route in router.routes:
         if route.name == name:
-            return Declared(route.handler, route.middleware)
+            handler = method_of_object(route.handler, root)
+            return Declared(handler, route.middleware, tuple(router.starting), tuple(router.stopping))
     names = ", ".join(route.name for route in router.routes) or "none"
     raise HandlerImportError(
         f"the router {place!r} has no route {name!r} now",
         f"it has {names}; do its routes depend on something that differs from start to start?",
     )
+
+
+def load_middleware(references: Iterable[str], root: Path) -> tuple[Any, ...]:
+    """Objects of classes, or functions, by `module:name`; raises HandlerImportError."""
+    return tuple(_middleware(reference, root) for reference in references)
+
+
+def _middleware(reference: str, root: Path) -> Any:
+    found = load_object(reference, root)
+    if not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        hint = "make an object of it in the module, and name that"
+        raise HandlerImportError(f"{reference!r} cannot be made without arguments: {error}", hint) from error
+
+
+def bind_declared(
+    declared: Declared, template: Template, root: Path, middleware: tuple[Any, ...] = ()
+) -> Bound:
+    """The handler with all middleware around it, that of the configuration outermost; raises BindError."""
+    bound = bind(declared.handler, template, root)
+    try:
+        return with_middleware(bound, (*middleware, *declared.middleware))
+    except MiddlewareError as error:
+        raise BindError(str(error)) from error
+
+
+def load_bound(
+    reference: str, template: Template, root: Path, middleware: Iterable[str], hooks: Iterable[str]
+) -> Bound:
+    """Import all that a route names, and bind its handler; raises HandlerImportError and BindError."""
+    bound = bind_declared(load_declared(reference, root), template, root, load_middleware(middleware, root))
+    for hook in hooks:
+        load_handler(hook, root)
+    return bound

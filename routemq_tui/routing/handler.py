@@ -19,6 +19,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from routemq_tui.errors import ExitCode, RoutemqError
+from routemq_tui.routing.methods import bound_method, takes_self
 
 Handler = Callable[..., Any]
 
@@ -53,24 +54,43 @@ def load_handler(handler: str, root: Path) -> Handler:
 
     Raises HandlerImportError, whatever the module does when it is imported.
     """
-    fault = handler_fault(handler)
-    if fault is not None:
-        raise HandlerImportError(f"{handler!r} is no handler", fault)
-    module_name, _, path = handler.partition(":")
-    module = import_module(module_name, root)
-    found: Any = module
-    for name in path.split("."):
-        owner, found = found, _attribute(found, name, root)
-        if isinstance(owner, type) and inspect.isfunction(found) and _takes_self(owner, name):
-            raise HandlerImportError(
-                f"{handler!r} is a method that needs an object ({location(found, root)})",
-                "make it a staticmethod, or make an object in the module and name its method",
-            )
+    found = load_object(handler, root)
     if isinstance(found, type):
         raise HandlerImportError(f"{handler!r} is a class, not a function ({location(found, root)})")
     if not callable(found):
         raise HandlerImportError(f"{handler!r} is a {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]
+
+
+def load_object(reference: str, root: Path) -> Any:
+    """Import `module:attribute`, whatever it is; a plain method comes bound to an object of its class.
+
+    Raises HandlerImportError, whatever the module does when it is imported.
+    """
+    fault = handler_fault(reference)
+    if fault is not None:
+        raise HandlerImportError(f"{reference!r} is no handler", fault)
+    module_name, _, path = reference.partition(":")
+    found: Any = import_module(module_name, root)
+    for name in path.split("."):
+        owner, found = found, _attribute(found, name, root)
+        if isinstance(owner, type) and inspect.isfunction(found) and takes_self(owner, name):
+            found = method_of_object(found, root)
+    return found
+
+
+def method_of_object(function: Handler, root: Path | None) -> Handler:
+    """A method taken from its class, bound to an object of it; anything else as it is.
+
+    Raises HandlerImportError when the object cannot be made.
+    """
+    try:
+        return bound_method(function)  # type: ignore[no-any-return]
+    except TypeError as error:
+        hint = "give its parameters defaults, or make an object in the module and name its method"
+        raise HandlerImportError(f"{error} ({location(function, root)})", hint) from error
+    except Exception as error:
+        raise _import_failure(error, root or Path.cwd()) from error
 
 
 def location(function: object, root: Path | None = None) -> str:
@@ -206,13 +226,6 @@ def _module_hint(missing: str, root: Path) -> str:
     ]
     close = get_close_matches(name, names, 1)
     return f'did you mean "{f"{package}." if package else ""}{close[0]}"?' if close else ""
-
-
-def _takes_self(owner: type, name: str) -> bool:
-    raw = inspect.getattr_static(owner, name)
-    if not inspect.isfunction(raw):
-        return False
-    return next(iter(inspect.signature(raw).parameters), "") == "self"
 
 
 def _class_place(found: type) -> tuple[str, int | None]:

@@ -15,9 +15,18 @@ class Publisher(Protocol):
     """What a handler gets as `client`: the worker's own connection, for publishing."""
 
     def publish(
-        self, topic: str, payload: bytes | str | Any = b"", qos: int = 0, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes | str | Any = b"",
+        qos: int = 0,
+        retain: bool = False,
+        *,
+        correlation_data: bytes | None = None,
     ) -> object:
-        """Send a message; bytes and text as they are, anything else as JSON. Does not wait for the broker."""
+        """Send a message; bytes and text as they are, anything else as JSON. Does not wait for the broker.
+
+        `correlation_data` is for the answer to a request (MQTT 5 section 4.10); 3.1.1 has none.
+        """
 
 
 class Message(msgspec.Struct, eq=False):
@@ -39,6 +48,29 @@ class Message(msgspec.Struct, eq=False):
     worker: str = ""
     """`<route>/<slot>`."""
     client: Publisher | None = None
+
+    def publish(
+        self, topic: str, payload: bytes | str | Any = b"", qos: int = 0, retain: bool = False
+    ) -> None:
+        """Send another message over the worker's own connection, as `client.publish` does."""
+        self._client().publish(topic, payload, qos, retain)
+
+    def reply(self, payload: bytes | str | Any = b"", qos: int | None = None) -> None:
+        """Answer to the topic the sender named, with its correlation data (MQTT 5 section 4.10).
+
+        With the QoS of the message unless another is given. Raises ValueError when no topic was named: the
+        sender wants no answer, or speaks MQTT 3.1.1.
+        """
+        topic = self.properties.get("response_topic")
+        if not topic:
+            raise ValueError(f"{self.topic}: no reply is possible, its sender named no response topic")
+        data = self.properties.get("correlation_data")
+        self._client().publish(topic, payload, self.qos if qos is None else qos, correlation_data=data)
+
+    def _client(self) -> Publisher:
+        if self.client is None:
+            raise RuntimeError("this message came through no connection: there is nothing to publish with")
+        return self.client
 
     def text(self) -> str:
         """The payload as UTF-8 text; raises UnicodeDecodeError."""

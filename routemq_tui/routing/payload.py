@@ -50,6 +50,26 @@ def payload_decoder(annotation: Any) -> Decode | None:
     return _json_decoder(annotation)
 
 
+def payload_from_value(value: Any, annotation: Any) -> Any:
+    """A value that somebody made of a payload, or put in its place, as a handler's annotation wants it.
+
+    Without an annotation it is handed on as it is. Raises one of DECODE_FAILURES when it cannot be made so.
+    """
+    if annotation in (Any, object):
+        return value
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if isinstance(plain, type) and isinstance(value, plain):
+        return value
+    if pydantic_model(plain):
+        return plain.model_validate(value)
+    if plain in _RAW or isinstance(value, bytes):
+        decode = payload_decoder(annotation)
+        raw = value.encode() if isinstance(value, str) else value
+        raw = raw if isinstance(raw, bytes | bytearray) else msgspec.json.encode(raw)
+        return bytes(raw) if decode is None else decode(bytes(raw))
+    return msgspec.convert(value, annotation, dec_hook=_foreign)
+
+
 def pydantic_model(annotation: Any) -> bool:
     """Whether this is a pydantic model, told by its methods: pydantic is never imported here."""
     return isinstance(annotation, type) and hasattr(annotation, "model_validate_json")

@@ -74,6 +74,9 @@ class Router:
     def __init__(self, middleware: Middlewares = None) -> None:
         self.middleware: tuple[Any, ...] = tuple(middleware or ())
         self.routes: list[Route] = []
+        self.starting: list[Handler] = []
+        self.stopping: list[Handler] = []
+        """What runs at the beginning and the end of each of its workers."""
         self.module: str = sys._getframe(1).f_globals.get("__name__", "")
         """Where it was made."""
 
@@ -108,6 +111,19 @@ class Router:
     def group(self, prefix: str = "", middleware: Middlewares = None) -> RouterGroup:
         """Routes whose topics begin with a prefix and that share middleware; also as a context manager."""
         return RouterGroup(self, prefix, tuple(middleware or ()))
+
+    def on_start(self, hook: Function) -> Function:
+        """Run this function, sync or async, in each worker before its first message. A decorator.
+
+        It may take the worker (`name`, `route`, `slot`, and `state`, a dict of its own).
+        """
+        self.starting.append(hook)
+        return hook
+
+    def on_stop(self, hook: Function) -> Function:
+        """Run this function at the end of each worker, after its last message; the last one first."""
+        self.stopping.append(hook)
+        return hook
 
     def get_total_workers_needed(self) -> int:
         """Processes for all shared routes together."""

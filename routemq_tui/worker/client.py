@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from routemq_tui.worker.connection import Connection
 
@@ -21,14 +23,25 @@ class HandlerClient:
         self._connection = connection
 
     def publish(
-        self, topic: str, payload: bytes | str | Any = b"", qos: int = 0, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes | str | Any = b"",
+        qos: int = 0,
+        retain: bool = False,
+        *,
+        correlation_data: bytes | None = None,
     ) -> None:
         """Send a message; bytes and text as they are, anything else as JSON. Does not wait for the broker.
 
         While the connection is away, QoS 1 and 2 are kept and sent later (at most 10,000); QoS 0 and what is
         too much raise ConnectionError. ValueError for a topic with wildcards or a wrong QoS.
         """
-        info = self._connection.client.publish(topic, _payload_bytes(payload), qos, retain)
+        properties = None
+        if correlation_data is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.CorrelationData = correlation_data
+        data = _payload_bytes(payload)
+        info = self._connection.client.publish(topic, data, qos, retain, properties)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             raise ConnectionError(f"not published to {topic}: 10,000 messages wait for the broker already")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS and qos == 0:

@@ -17,12 +17,13 @@ from typing import Any, NoReturn
 
 from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.routing.binding import BindError, Bound, bind
-from routemq_tui.routing.declared import IN_WORKER, load_declared
+from routemq_tui.routing.binding import BindError, Bound
+from routemq_tui.routing.declared import IN_WORKER, bind_declared, load_declared, load_middleware
 from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control
 from routemq_tui.worker.guardian import Guardian, end_children, kill_children
+from routemq_tui.worker.lifespan import Lifespan
 from routemq_tui.worker.limits import set_limits
 from routemq_tui.worker.log_queue import LogQueue
 from routemq_tui.worker.session import EXIT_SECONDS, WorkerSession
@@ -101,25 +102,30 @@ def _work(
     handler: log_handler.LogQueueHandler,
 ) -> ExitCode:
     try:
-        template, bound = _load(spec)
+        template, bound, lifespan = _load(spec)
     except BaseException as error:  # noqa: BLE001 - a module may do anything when imported, exit included
-        reason = str(error) if isinstance(error, RoutemqError) else f"{type(error).__name__}: {error}"
-        _log.error("%s", reason, exc_info=error.__cause__ or error)
-        control.report(ImportFailed(reason))
-        return ExitCode.IMPORT_FAILED
+        return _import_failed(error, control)
     finally:
         log_handler.tidy(handler)
-    return asyncio.run(_session(spec, words, control, guardian, template, bound))
+    return asyncio.run(_session(spec, words, control, guardian, template, bound, lifespan))
 
 
-def _load(spec: WorkerSpec) -> tuple[Template, Bound]:
+def _import_failed(error: BaseException, control: Control) -> ExitCode:
+    reason = str(error) if isinstance(error, RoutemqError) else f"{type(error).__name__}: {error}"
+    _log.error("%s", reason, exc_info=error.__cause__ or error)
+    control.report(ImportFailed(reason))
+    return ExitCode.IMPORT_FAILED
+
+
+def _load(spec: WorkerSpec) -> tuple[Template, Bound, Lifespan]:
     root = Path(spec.root)
     template = Template.parse(spec.template)
-    bound = bind(load_declared(spec.handler, root).handler, template, root)
+    declared = load_declared(spec.handler, root)
+    bound = bind_declared(declared, template, root, load_middleware(spec.middleware, root))
     fault = concurrency_fault(spec.concurrency, bound)
     if fault is not None:
         raise BindError(*fault)
-    return template, bound
+    return template, bound, Lifespan(spec, declared, bound, root)
 
 
 async def _session(
@@ -129,5 +135,15 @@ async def _session(
     guardian: Guardian,
     template: Template,
     bound: Bound,
+    lifespan: Lifespan,
 ) -> ExitCode:
-    return await WorkerSession(spec, words, control, guardian, template, bound).run()
+    try:
+        await lifespan.begin()
+    except RoutemqError as error:
+        return _import_failed(error, control)
+    try:
+        return await WorkerSession(spec, words, control, guardian, template, bound).run()
+    finally:
+        if not lifespan.is_empty:
+            guardian.exit_within(spec.drain_timeout + EXIT_SECONDS, ExitCode.OK)
+            await lifespan.end()

@@ -77,6 +77,10 @@ class WorkerSpec:
     paused: bool = False
     tapped: bool = False
     """Tell of single messages that go well, too."""
+    middleware: tuple[str, ...] = ()
+    """By `module:name`, outermost first."""
+    on_start: str | None = None
+    on_stop: str | None = None
     fast_path: bool = True
     """Take messages out of the byte stream ourselves; False leaves all of it to paho."""
 

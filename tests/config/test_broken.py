@@ -47,7 +47,7 @@ CASES = {
     "unknown key": Broken(
         TEMPERATURE + "\n# more\nworker = 3\n",
         f'6: routes.temperature.worker: unknown key (did you mean "workers"? allowed: topic, handler, {POLICY}, '
-        "retries, retry_delay, max_deliveries, dead_letter_topic, fast_path, on_error, limits, scaling)",
+        "retries, retry_delay, max_deliveries, dead_letter_topic, fast_path, middleware, on_start, on_stop, on_error, limits, scaling)",
     ),
     "unknown section": Broken(
         "[route.temperature]\n",

@@ -108,14 +108,6 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     assert (config.app, config.broker, config.routes) == (AppConfig(), BrokerConfig(), ())
 
 
-def test_settings_without_effect_are_warned_of(tmp_path: Path) -> None:
-    text = '[app]\nmiddleware = ["a:B"]\n' + ROUTE + 'timeout = "3s"\nretries = 2\n'
-    warnings = [(each.place.line, each.key) for each in loaded(tmp_path, text).warnings]
-    assert warnings == [
-        (2, "app.middleware"),
-    ]
-
-
 def test_autoscale_is_read_with_its_defaults_and_exceptions(tmp_path: Path) -> None:
     other = ROUTE.replace("routes.temperature", "routes.other").replace("/temperature", "/other", 1)
     third = other.replace("other", "orders")

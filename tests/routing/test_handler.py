@@ -24,6 +24,9 @@ def project(tmp_path: Path) -> Iterator[Path]:
         "    def static(payload): return 3\n"
         "kept = Kept()\n"
         "number = 5\n"
+        "class Needy:\n"
+        "    def __init__(self, pool): self.pool = pool\n"
+        "    def method(self, payload): return 4\n"
     )
     yield tmp_path
     sys.path[:] = path
@@ -69,7 +72,7 @@ def test_a_handler_from_elsewhere_shows_its_whole_path(project: Path) -> None:
         ("handlers.good:zzz", r"it has temperature"),
         ("handlers.good:number", "is a int, not a function"),
         ("handlers.good:Kept", r"is a class.*handlers/good.py:3"),
-        ("handlers.good:Kept.method", r"method that needs an object \(handlers/good.py:4\)"),
+        ("handlers.good:Needy.method", r"Needy cannot be made without arguments: .*\(handlers/good.py:11\)"),
         ("handlers.god:x", r"no module 'handlers.god'.*did you mean \"handlers.good\""),
         ("handler.good:x", r"no module 'handler'.*did you mean \"handlers\""),
         ("handlers.good", "module:function"),
@@ -109,3 +112,9 @@ def test_a_module_that_fails_is_one_line_with_file_and_line(project: Path, sourc
 def test_the_form_of_a_handler_is_checked_without_importing() -> None:
     assert handler_fault("a.b:c.d") is None
     assert all(handler_fault(text) for text in ("", ":", "a:", ":b", "a b:c", "a:b-c", "a..b:c"))
+
+
+def test_a_method_comes_with_an_object_made_once(project: Path) -> None:
+    first, second = (load_handler("handlers.good:Kept.method", project) for _ in range(2))
+    assert first("x") == 2
+    assert first.__self__ is second.__self__  # type: ignore[attr-defined]

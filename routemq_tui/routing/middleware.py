@@ -1,0 +1,172 @@
+"""Middleware: what runs around a handler. Without any, the handler's compiled call stays as it is.
+
+Two forms. A class with `async def handle(self, context, next_handler)`, whose context is a dict; and a plain
+function `def timed(message, call_next)`, sync or async. The outermost comes first. One that does not call the
+next lets nothing happen, and the message counts as handled; what it raises is a failure of the handler's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from routemq_tui.routing.invocation import CallFull, Given
+from routemq_tui.routing.message import Message
+from routemq_tui.routing.payload import payload_decoder
+
+if TYPE_CHECKING:
+    from routemq_tui.routing.binding import Bound
+
+Context = dict[str, Any]
+NextHandler = Callable[[Context], Awaitable[Any]]
+_decode = payload_decoder(Any)
+
+
+class Middleware:
+    """The base of middleware classes; an object of one is made once and serves all messages of a worker."""
+
+    logger = logging.getLogger("routemq.middleware")
+
+    async def handle(self, context: Context, next_handler: NextHandler) -> Any:
+        """Go on with `await next_handler(context)`, or do not.
+
+        The context holds `topic`, `payload` (JSON decoded, else the bytes), `params`, `client`, `qos`,
+        `retain` and `message`. The handler gets the `params` and `payload` that are there in the end.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no handle(context, next_handler)")
+
+
+class MiddlewareError(TypeError):
+    """Something that is neither form of middleware."""
+
+
+class _MessageContext(dict[str, Any]):
+    """Decodes the payload when it is first asked for."""
+
+    def __missing__(self, key: str) -> Any:
+        if key != "payload":
+            raise KeyError(key)
+        assert _decode is not None
+        value = self["payload"] = _decode(self["message"].payload)
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key == "payload" else super().get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key == "payload" or super().__contains__(key)
+
+
+def check_middleware(middleware: Any) -> None:
+    """Raises MiddlewareError for what is neither a class's object with `handle` nor a function of two."""
+    if isinstance(middleware, type):
+        raise MiddlewareError(f"{middleware.__name__} is a class: an object of it is needed")
+    if hasattr(middleware, "handle"):
+        return
+    if not callable(middleware):
+        raise MiddlewareError(f"{middleware!r} is no middleware: it has no handle, and is no function")
+    try:
+        inspect.signature(middleware).bind(None, None)
+    except TypeError:
+        name = getattr(middleware, "__name__", repr(middleware))
+        raise MiddlewareError(f"{name} does not take (message, call_next)") from None
+
+
+def with_middleware(bound: Bound, middlewares: Sequence[Any]) -> Bound:
+    """The handler with these around it; itself when there is none. Raises MiddlewareError."""
+    if not middlewares:
+        return bound
+    for each in middlewares:
+        check_middleware(each)
+    if bound.is_async or any(map(_is_async, middlewares)):
+        return bound.around(_async_chain(bound, middlewares), is_async=True)
+    return bound.around(_sync_chain(bound.call, middlewares), is_async=False)
+
+
+def _is_async(middleware: Any) -> bool:
+    if hasattr(middleware, "handle"):
+        return True
+    called = middleware if inspect.isfunction(middleware) else getattr(middleware, "__call__", middleware)  # noqa: B004
+    return inspect.iscoroutinefunction(called)
+
+
+def _sync_chain(call: Callable[[Message], Any], middlewares: Sequence[Any]) -> Callable[[Message], Any]:
+    for middleware in reversed(middlewares):
+        call = _sync_step(middleware, call)
+    return call
+
+
+def _sync_step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
+    def step(message: Message) -> Any:
+        return middleware(message, following)
+
+    return step
+
+
+def _async_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message], Any]:
+    """Both forms in any order: each step takes a context, from which either form gets its own."""
+    following: NextHandler = _last(bound)
+    for middleware in reversed(middlewares):
+        following = (
+            _class_step(middleware, following)
+            if hasattr(middleware, "handle")
+            else _function_step(middleware, following)
+        )
+
+    async def call(message: Message) -> Any:
+        return await following(
+            _MessageContext(
+                topic=message.topic,
+                params=message.params,
+                client=message.client,
+                qos=message.qos,
+                retain=message.retain,
+                message=message,
+            )
+        )
+
+    return call
+
+
+def _class_step(middleware: Any, following: NextHandler) -> NextHandler:
+    handle = middleware.handle
+
+    def step(context: Context) -> Awaitable[Any]:
+        return handle(context, following)  # type: ignore[no-any-return]
+
+    return step
+
+
+def _function_step(middleware: Any, following: NextHandler) -> NextHandler:
+    async def step(context: Context) -> Any:
+        def call_next(message: Message) -> Awaitable[Any]:
+            if message is not context["message"]:
+                context["message"] = message
+            return following(context)
+
+        result = middleware(context["message"], call_next)
+        return await result if inspect.isawaitable(result) else result
+
+    return step
+
+
+def _last(bound: Bound) -> NextHandler:
+    call, full, is_async = bound.call, bound.call_full, bound.is_async
+
+    async def last(context: Context) -> Any:
+        message: Message = context["message"]
+        untouched = not dict.__contains__(context, "payload") and context["params"] is message.params
+        result = call(message) if untouched else _call_changed(full, context, message)
+        return await result if is_async or inspect.isawaitable(result) else result
+
+    return last
+
+
+def _call_changed(full: CallFull, context: Context, message: Message) -> Any:
+    """With the payload and the parameters that the context has now."""
+    payload: Any = message.payload
+    if dict.__contains__(context, "payload"):
+        payload = Given(context["payload"])
+    return full(message, message.topic, context["params"], payload)
