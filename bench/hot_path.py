@@ -62,6 +62,16 @@ def handle(payload: dict, kind: str, device: str):
 
 async def handle_async(payload: dict, kind: str, device: str):
     one()
+
+def through(message, call_next):
+    return call_next(message)
+
+async def through_async(message, call_next):
+    return await call_next(message)
+
+class Through:
+    async def handle(self, context, next_handler):
+        return await next_handler(context)
 """
 
 
@@ -86,7 +96,7 @@ def measure_peer(name: str, job: Job) -> float:
     return float(done.stdout.split()[1]) / job.messages * 1e6
 
 
-def measure_ours(handler: str, job: Job, tapped: bool = False) -> float:
+def measure_ours(handler: str, job: Job, tapped: bool = False, middleware: tuple[str, ...] = ()) -> float:
     """The same of a worker process as the engine starts it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["routemq_tui.worker.main"])
@@ -107,6 +117,7 @@ def measure_ours(handler: str, job: Job, tapped: bool = False) -> float:
             broker=BrokerAddress("127.0.0.1", job.port, protocol="5" if job.v5 else "3.1.1"),
             prefetch=job.window,
             tapped=tapped,
+            middleware=middleware,
         )
         control, child_control = context.Pipe()
         pipes = [context.Pipe(duplex=False) for _ in range(3)]
