@@ -16,12 +16,12 @@ from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.units import format_seconds, printable
 
 NAME = "ctl"
-HELP = "talk to a running instance: snapshot, scale, save, kill, drain, restart, logs, messages, stop"
+HELP = "talk to a running instance: snapshot, scale, save, reload, kill, drain, restart, logs, messages, stop"
 
 
 _ANSWER_SECONDS = 0.4
-_WRITING_SECONDS = 5.0
-"""`save` says in any case what it has done."""
+_TOLD = {"save": 5.0, "reload": 60.0}
+"""Verbs that are answered in any case with what was done, and how many seconds that may take."""
 
 
 class ControlError(RoutemqError):
@@ -70,7 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     save = verbs.add_parser("save", help="keep the worker counts for the next start, in routemq.local.toml")
     stop = verbs.add_parser("stop", help="drain all workers and end the instance")
     stop.add_argument("--force", action="store_true", help="kill the workers at once")
-    for verb in [*each, logs, tap, autoscale, messages, errors, save, stop]:
+    reload = verbs.add_parser("reload", help="read routemq.toml anew and apply what has changed in it")
+    for verb in [*each, logs, tap, autoscale, messages, errors, save, reload, stop]:
         verb.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -128,7 +129,7 @@ def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
     notices = _notices_after(answer["after_notice"], arguments)
     refused = next((each["text"] for each in notices if each["severity"] == "error"), None)
-    if arguments.verb == "save" and refused is not None:
+    if arguments.verb in _TOLD and refused is not None:
         raise ControlError(refused)
     if arguments.json:
         print(json.dumps({**answer, "notices": notices}))
@@ -141,7 +142,7 @@ def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
 def _notices_after(number: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """What the instance had to say in the first moment: a refusal comes at once."""
     found: list[dict[str, Any]] = []
-    deadline = time.monotonic() + (_WRITING_SECONDS if arguments.verb == "save" else _ANSWER_SECONDS)
+    deadline = time.monotonic() + _TOLD.get(arguments.verb, _ANSWER_SECONDS)
     while not found and time.monotonic() < deadline:
         time.sleep(0.05)
         try:

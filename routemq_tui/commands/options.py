@@ -15,6 +15,7 @@ _OVERRIDES = {
     "node": "app.node",
     "workers": "defaults.workers",
     "log_level": "app.log_level",
+    "http": "http.listen",
     "theme": "ui.theme",
     "read_only": "ui.read_only",
     "mouse": "ui.mouse",

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--http", metavar="HOST:PORT", help="serve /healthz, /readyz and /metrics, such as 127.0.0.1:9464"
+    )
     parser.add_argument("--headless", action="store_true", help="plain lines instead of the screen")
     parser.add_argument(
         "--duration", type=_duration, metavar="TIME", help='end by itself after "10s", "2m" or "1h"'
@@ -72,7 +75,21 @@ def run(arguments: argparse.Namespace) -> int:
         headless=arguments.headless,
         duration=arguments.duration,
         log_format=arguments.log_format,
+        reload=lambda: read_again(arguments),
     )
+
+
+def read_again(arguments: argparse.Namespace) -> Config:
+    """The configuration as the same command would find it now; raises ConfigError."""
+    from routemq_tui.config.load import ConfigError
+    from routemq_tui.publisher.traffic import check_traffic
+    from routemq_tui.tui.keymap import key_problems
+
+    config = options.load_from(arguments)
+    problems = [*check_traffic(config.traffic), *key_problems(config.ui)]
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def prepared_config(arguments: argparse.Namespace) -> Config:
@@ -82,15 +99,7 @@ def prepared_config(arguments: argparse.Namespace) -> Config:
     from routemq_tui.engine import fork_server  # here, so that --help loads nothing heavy
 
     fork_server.begin()
-    config = options.load_from(arguments)
-    # Imported here, and the engine only after: a mistake in the configuration is told at once.
-    from routemq_tui.config.load import ConfigError
-    from routemq_tui.publisher.traffic import check_traffic
-    from routemq_tui.tui.keymap import key_problems
-
-    problems = [*check_traffic(config.traffic), *key_problems(config.ui)]
-    if problems:
-        raise ConfigError(problems)
+    config = read_again(arguments)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return config

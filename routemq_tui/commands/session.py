@@ -5,10 +5,11 @@ Not a command itself: `run`, `demo` and `web` share it.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,16 +29,33 @@ _FORCED = 5.0
 
 
 def run_session(
-    config: Config, *, headless: bool, duration: float | None, log_format: str | None = None
+    config: Config,
+    *,
+    headless: bool,
+    duration: float | None,
+    log_format: str | None = None,
+    reload: Callable[[], Config] | None = None,
 ) -> int:
     """Run the engine under the screen or with plain lines; returns the exit code.
 
     The screen is used when both ends are a terminal and nothing else was asked for. `log_format` is "text" or
-    "json", and asks for lines.
+    "json", and asks for lines. `reload` reads the configuration anew.
     """
     in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    engine = Engine(config)
-    engine.start()  # Before any screen: the fork server must not inherit a replaced stderr.
+    engine = Engine(config, reload=reload)
+    with monitored(engine, config):
+        engine.start()  # Before any screen: the fork server must not inherit a replaced stderr.
+        return _run_to_the_end(engine, config, headless, in_terminal, duration, log_format)
+
+
+def _run_to_the_end(
+    engine: Engine,
+    config: Config,
+    headless: bool,
+    in_terminal: bool,
+    duration: float | None,
+    log_format: str | None,
+) -> int:
     try:
         if headless or log_format is not None or not in_terminal:
             why = "--headless" if headless else "--log-format" if log_format is not None else "no terminal"
@@ -45,6 +63,24 @@ def run_session(
         return _run_screen(engine, duration, config)
     finally:
         end_engine(engine, config.app.shutdown_timeout)
+
+
+@contextmanager
+def monitored(engine: Engine, config: Config) -> Iterator[None]:
+    """Answers probes and scrapes meanwhile, when the configuration asks for it; raises ListenError."""
+    if config.http.listen is None:
+        yield
+        return
+    from routemq_tui.monitoring.server import MonitoringServer
+
+    server = MonitoringServer(engine, config.http.listen)
+    engine.note(f"/healthz, /readyz and /metrics at {server.address}")
+    if not server.is_local:
+        engine.note("others can read them, too: they are not protected", logging.WARNING)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 def _run_plain(engine: Engine, duration: float | None, why: str, log_format: str | None) -> int:

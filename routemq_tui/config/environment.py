@@ -61,6 +61,7 @@ VARIABLES: dict[str, _Variable] = {
     "MIN_WORKERS": _Variable("defaults", "min_workers", schema.DEFAULTS.keys["min_workers"]),
     "MAX_WORKERS": _Variable("defaults", "max_workers", schema.DEFAULTS.keys["max_workers"]),
     "LOG_LEVEL": _Variable("app", "log_level", schema.APP.keys["log_level"]),
+    "ROUTEMQ_HTTP": _Variable("http", "listen", schema.HTTP.keys["listen"]),
 }
 """Each variable read; one that is empty counts as not set."""
 
@@ -70,7 +71,12 @@ _TEXTUAL = frozenset(name for name in VARIABLES if name.startswith("MQTT_") and 
 def environment_layer(reader: Reader, folder: Path, environment: Mapping[str, str] | None) -> Layer:
     """What the variables say; without `environment`, the process's own before those of `.env` in `folder`."""
     found = Layer()
-    sections = {"app": found.app, "broker": found.broker, "defaults": found.defaults}
+    sections = {
+        "app": found.app,
+        "broker": found.broker,
+        "defaults": found.defaults,
+        "http": found.http,
+    }
     for name, (text, place) in _variables(reader, folder, environment).items():
         variable = VARIABLES[name]
         raw: object = text if name in _TEXTUAL else from_text(text)
@@ -83,7 +89,13 @@ def environment_layer(reader: Reader, folder: Path, environment: Mapping[str, st
 def override_layer(reader: Reader, overrides: Mapping[str, object]) -> Layer:
     """What the command line says, by dotted keys such as `broker.url`; None is not said."""
     found = Layer()
-    sections = {"app": found.app, "broker": found.broker, "defaults": found.defaults, "ui": found.ui}
+    sections = {
+        "app": found.app,
+        "broker": found.broker,
+        "defaults": found.defaults,
+        "http": found.http,
+        "ui": found.ui,
+    }
     known = {f"{name}.{key}": kind for name, one in schema.BY_NAME.items() for key, kind in one.keys.items()}
     for name, raw in overrides.items():
         if raw is None:

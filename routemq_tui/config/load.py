@@ -14,6 +14,7 @@ from routemq_tui.config.resolve import (
     Layers,
     resolve_app,
     resolve_broker,
+    resolve_http,
     resolve_routes,
     resolve_traffic,
     resolve_ui,
@@ -105,6 +106,7 @@ def _checked(
         routes=resolve_routes(reader, layers, app, None if found is None else found.routes),
         routers=() if found is None else found.routers,
         traffic=resolve_traffic(layers),
+        http=resolve_http(layers),
         ui=resolve_ui(layers),
         warnings=tuple(sorted(reader.warnings, key=sort_key)),
     )

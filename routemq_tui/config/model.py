@@ -115,6 +115,12 @@ class UiConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpConfig:
+    listen: str | None = None
+    """`HOST:PORT` for /healthz, /readyz and /metrics; None serves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one worker process; None is no bound."""
 
@@ -262,6 +268,7 @@ class Config:
     broker: BrokerConfig = BrokerConfig()
     routes: tuple[RouteConfig, ...] = ()
     traffic: tuple[TrafficConfig, ...] = ()
+    http: HttpConfig = HttpConfig()
     ui: UiConfig = UiConfig()
     routers: tuple[FoundRouter, ...] = ()
     """What `app.routers` was found to hold; their routes are among `routes`."""

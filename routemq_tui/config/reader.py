@@ -48,6 +48,7 @@ class Layer:
     app: Settings = field(default_factory=dict)
     broker: Settings = field(default_factory=dict)
     defaults: Settings = field(default_factory=dict)
+    http: Settings = field(default_factory=dict)
     ui: Settings = field(default_factory=dict)
     ui_keys: Settings = field(default_factory=dict)
     """By the id of the key."""
@@ -79,6 +80,7 @@ class Reader:
         found.limits = self._inner(source, ("defaults", "limits"), defaults, schema.LIMITS) or {}
         found.scaling = self._inner(source, ("defaults", "scaling"), defaults, schema.SCALING) or {}
         found.routes = self._routes(source, data.get("routes", {}))
+        found.http = self._table(source, ("http",), data.get("http", {}), schema.HTTP)
         ui = data.get("ui", {})
         found.ui = self._table(source, ("ui",), ui, schema.UI)
         if isinstance(ui, dict) and "keys" in ui:

@@ -15,6 +15,7 @@ from routemq_tui.config.model import (
     AppConfig,
     BrokerConfig,
     Burst,
+    HttpConfig,
     KeyWish,
     Limits,
     OnError,
@@ -140,6 +141,10 @@ def resolve_traffic(layers: Layers) -> tuple[TrafficConfig, ...]:
                 )
             )
     return tuple(found)
+
+
+def resolve_http(layers: Layers) -> HttpConfig:
+    return HttpConfig(**_values(_merge(*(layer.http for layer in layers.all))))
 
 
 def resolve_ui(layers: Layers) -> UiConfig:

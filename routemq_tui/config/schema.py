@@ -62,6 +62,13 @@ def _group_fault(text: str) -> str | None:
     return group_fault(text)
 
 
+def _address_fault(text: str) -> str | None:
+    host, colon, port = text.rpartition(":")
+    if colon and host and port.isdecimal() and int(port) <= 65535:
+        return None
+    return "it is written HOST:PORT"
+
+
 def _module_fault(text: str) -> str | None:
     if "/" in text or text.endswith(".py"):
         return f'a package is written with dots: "{text.removesuffix(".py").strip("./").replace("/", ".")}"'
@@ -187,6 +194,8 @@ BURST = Section(
     keys={"every": kinds.duration(0.01, 86400), "size": kinds.whole(1, 1_000_000)}, required=("every", "size")
 )
 
+HTTP = Section(keys={"listen": kinds.text('an address such as "127.0.0.1:9464"', _address_fault)})
+
 UI = Section(
     keys={
         "theme": kinds.choice(*THEME_NAMES),
@@ -198,7 +207,13 @@ UI = Section(
 )
 UI_KEY = kinds.one_or_more('a key such as "d" or "ctrl+f", or a list of keys')
 
-TOP = Section(keys={}, tables=("app", "broker", "defaults", "routes", "traffic", "ui"))
+TOP = Section(keys={}, tables=("app", "broker", "defaults", "routes", "traffic", "http", "ui"))
 
-BY_NAME: dict[str, Section] = {"app": APP, "broker": BROKER, "defaults": DEFAULTS, "ui": UI}
+BY_NAME: dict[str, Section] = {
+    "app": APP,
+    "broker": BROKER,
+    "defaults": DEFAULTS,
+    "http": HTTP,
+    "ui": UI,
+}
 """Sections whose keys the command line may set by a dotted name."""

@@ -7,6 +7,10 @@ that is not shared) becomes a notice that says why.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routemq_tui.config.model import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,18 @@ class SaveCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the configuration anew, and apply what has changed in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """What `Reload` has read."""
+
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     topic: str
     payload: bytes = field(repr=False)
@@ -133,6 +149,6 @@ RouteCommand = (
     | SetAutoscale
 )
 """For a route and its workers."""
-ErrandCommand = ReplayLetters | PurgeLetters | Publish | SaveCounts
+ErrandCommand = ReplayLetters | PurgeLetters | Publish | SaveCounts | Reload
 """What takes its time and is done beside the workers."""
-Command = RouteCommand | ErrandCommand | Stop
+Command = RouteCommand | ErrandCommand | Apply | Stop

@@ -28,6 +28,7 @@ from routemq_tui.engine.commands import (
     KillWorker,
     PauseRoute,
     PurgeLetters,
+    Reload,
     ReplayLetters,
     RestartWorker,
     ResumeRoute,
@@ -243,6 +244,7 @@ _COMMANDS: dict[str, Callable[[Snapshot, dict[str, Any]], Command]] = {
     "replay": lambda _snapshot, request: ReplayLetters(_ids(request)),
     "purge": lambda _snapshot, request: PurgeLetters(_ids(request)),
     "save": lambda _snapshot, _request: SaveCounts(),
+    "reload": lambda _snapshot, _request: Reload(),
     "stop": lambda _snapshot, request: Stop(force=bool(request.get("force"))),
 }
 

@@ -6,6 +6,7 @@ drains. Slots are numbered from 1; a slot that has been drained away is gone, it
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from routemq_tui.engine.autoscale.scaler import Scaler
 from routemq_tui.engine.deaths import DeathTable
 from routemq_tui.engine.handler_kind import is_sync
 from routemq_tui.engine.histories import HistoryKeeper
+from routemq_tui.engine.latencies import Latencies
 from routemq_tui.engine.lock import STATE_FOLDER
 from routemq_tui.engine.metrics import Totals, Window
 from routemq_tui.engine.sessions import SessionEntry
@@ -42,15 +44,17 @@ class Crew:
         self.slots: dict[int, Slot] = {}
         self.retired = Totals()
         """Counts of slots that have gone."""
+        self._retired_latencies = Latencies()
+        self._counting = threading.Lock()
+        """Held while a slot's counts become those of slots that have gone."""
         self.keeper = HistoryKeeper()
         self.rate = 0.0
         self.window = Window()
         self.deaths = DeathTable(route.max_deliveries)
-        self.scaler = (
-            Scaler(route.scaling, route.min_workers, route.max_workers, route.autoscale, time.monotonic())
-            if route.shared
-            else None
-        )
+        self.leaving = False
+        """The route is no more: all slots go, and then it does."""
+        self.successor: RouteConfig | None = None
+        self.scaler = self._new_scaler()
         """Of a route whose workers can be scaled."""
         self._around = around
         self._chosen: set[int] = set()
@@ -70,6 +74,31 @@ class Crew:
     def running(self) -> int:
         """Workers that take messages, or were paused on request."""
         return sum(1 for slot in self if slot.state in SERVING and slot.connected)
+
+    def reconfigure(self, route: RouteConfig, rescale: bool) -> None:
+        """Other settings of the same route: workers have them from their next start on."""
+        self.route = route
+        for slot in self.slots.values():
+            slot.route = route
+        if rescale:
+            self.scaler = self._new_scaler()
+
+    def leave(self) -> None:
+        self.leaving, self.desired, self.scaler = True, 0, None
+
+    def _new_scaler(self) -> Scaler | None:
+        route = self.route
+        if not route.shared:
+            return None
+        return Scaler(route.scaling, route.min_workers, route.max_workers, route.autoscale, time.monotonic())
+
+    def latencies(self) -> Latencies:
+        """Of all its slots since the beginning. Any thread."""
+        with self._counting:
+            found = self._retired_latencies.copy()
+            for slot in list(self.slots.values()):
+                found.add(slot.words)
+        return found
 
     def choose(self, number: int) -> None:
         """Let this slot be the one that goes when `desired` sinks."""
@@ -112,11 +141,13 @@ class Crew:
     def _let_go(self) -> None:
         for slot in self:
             if slot.has_left:
-                self.retired.add(cells.read_counters(slot.words))
+                with self._counting:
+                    self.retired.add(cells.read_counters(slot.words))
+                    self._retired_latencies.add(slot.words)
+                    del self.slots[slot.number]
                 self.deaths.leave(slot.words)
                 self._around.ledgers.leave(self.route.name, slot.words)
                 self._around.told.forget(slot.name)
-                del self.slots[slot.number]
 
     def _leavers(self, members: list[Slot]) -> list[Slot]:
         """Those that are too many: the chosen ones, then the highest that run, then the highest."""

@@ -18,11 +18,12 @@ from dataclasses import replace
 from routemq_tui.config.model import Config
 from routemq_tui.engine import fork_server
 from routemq_tui.engine.broker_host import BrokerHost, session_home
-from routemq_tui.engine.commands import Command, ErrandCommand, Stop
+from routemq_tui.engine.commands import Apply, Command, ErrandCommand, Stop
 from routemq_tui.engine.control import ControlServer, socket_path
 from routemq_tui.engine.errands import Errands
 from routemq_tui.engine.instance_file import InstanceFile
 from routemq_tui.engine.journal import ENGINE, Journal
+from routemq_tui.engine.latencies import Latencies
 from routemq_tui.engine.ledgers import Ledgers
 from routemq_tui.engine.letter_desk import LetterDesk
 from routemq_tui.engine.lock import STATE_FOLDER, NodeLock
@@ -31,6 +32,7 @@ from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.metrics import SAMPLE_EVERY
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.port import LetterReader, LogReader, MessageReader, Span
+from routemq_tui.engine.reloading import Reloading
 from routemq_tui.engine.saved_counts import SavedCounts
 from routemq_tui.engine.scaling import Autoscaler
 from routemq_tui.engine.sessions import SessionList
@@ -57,7 +59,13 @@ _REPEATED_FAILURE_PAUSE = 0.2
 class Engine:
     """Implements `port.EnginePort`. `start` it, `send(Stop())` in the end, and `wait`."""
 
-    def __init__(self, config: Config, policy: RestartPolicy | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        policy: RestartPolicy | None = None,
+        reload: Callable[[], Config] | None = None,
+    ) -> None:
+        """`reload` reads the configuration anew, and raises ConfigError; without it nothing is reloaded."""
         self.exit_code = ExitCode.OK
         """Of the program; settled when the engine has stopped."""
         self._config = config
@@ -77,6 +85,8 @@ class Engine:
             policy or RestartPolicy(),
         )
         self._supervisor = Supervisor(config, around)
+        self._reload = reload
+        self._reloading = Reloading(config, self._supervisor, self._journal)
         self._observer = Observer(config, self._supervisor, self._journal, self._told)
         self._wake = Wake()
         self._broker = BrokerHost(config, self._journal, self._pump.watch_fd, self._wake.set)
@@ -87,7 +97,8 @@ class Engine:
             self._journal,
             self._letters,
             lambda: self._broker.address,
-            lambda: SavedCounts(self._config).save(self._supervisor.desired),
+            lambda: SavedCounts(self._reloading.config).save(self._supervisor.desired),
+            self._read_again,
         )
         self._traffic = TrafficHost(config.traffic, self._journal, self._pump.watch_fd)
         self._lock = NodeLock(config.root, config.app.node)
@@ -122,6 +133,10 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
+
+    def latencies(self) -> dict[str, Latencies]:
+        """How long handlers took since the beginning, by route."""
+        return {name: crew.latencies() for name, crew in list(self._supervisor.crews.items())}
 
     def send(self, command: Command) -> None:
         self._commands.append(command)
@@ -160,6 +175,10 @@ class Engine:
         except OSError as error:  # without it `ctl` has nobody to talk to, and the workers work all the same
             text = f"no control socket at {self._control.path}: {error}; ctl cannot reach this instance"
             self._journal.notice("warning", text)
+
+    def note(self, text: str, level: int = logging.INFO) -> None:
+        """A line in the engine's own log. Any thread."""
+        self._journal.event(ENGINE, text, level)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it has stopped, after waiting for that for at most `timeout` seconds."""
@@ -222,9 +241,19 @@ class Engine:
             if isinstance(command, ErrandCommand):
                 self._errands.send(command)
                 continue
+            if isinstance(command, Apply):
+                self._reloading.apply(command.config)
+                continue
             self._supervisor.execute(command, now)
             if isinstance(command, Stop):
                 self._state = EngineState.STOPPING
+
+    def _read_again(self) -> None:
+        """On the thread of errands: a router's modules may take their time."""
+        if self._reload is None:
+            self._journal.notice("warning", "not reloaded: this instance was not started from a file")
+            return
+        self.send(Apply(self._reload()))
 
     def _take_news(self, now: float) -> None:
         for slot in self._telling:

@@ -14,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routemq_tui.engine.commands import ErrandCommand, PurgeLetters, ReplayLetters, SaveCounts
+from routemq_tui.engine.commands import ErrandCommand, PurgeLetters, Reload, ReplayLetters, SaveCounts
 from routemq_tui.engine.commands import Publish as PublishCommand
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.letter_desk import LetterDesk
@@ -30,7 +30,8 @@ _AT_ONCE = 500
 
 
 class Errands:
-    """`broker` gives the address of the broker while there is one; `save` keeps the counts and says how."""
+    """`broker` gives the address of the broker while there is one; `save` keeps the counts and says
+    how, `reload` reads the configuration."""
 
     def __init__(
         self,
@@ -39,9 +40,10 @@ class Errands:
         letters: LetterDesk,
         broker: Callable[[], BrokerAddress | None],
         save: Callable[[], str],
+        reload: Callable[[], None],
     ) -> None:
         self._folder, self._journal, self._letters, self._broker = folder, journal, letters, broker
-        self._save = save
+        self._save, self._reload = save, reload
         self._waiting: queue.SimpleQueue[ErrandCommand | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -74,6 +76,8 @@ class Errands:
             self._publish(command)
         elif isinstance(command, SaveCounts):
             self._journal.notice("information", self._save())
+        elif isinstance(command, Reload):
+            self._reload()
         elif isinstance(command, ReplayLetters):
             self._replay(command.ids)
         else:
@@ -144,6 +148,7 @@ _WHAT: dict[type, str] = {
     PurgeLetters: "dead letters are not all purged",
     PublishCommand: "the message is not published",
     SaveCounts: "the worker counts are not saved",
+    Reload: "not reloaded",
 }
 
 

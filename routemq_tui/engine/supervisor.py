@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from routemq_tui.config.model import Config
+from routemq_tui.config.model import Config, RouteConfig
 from routemq_tui.engine import commands
 from routemq_tui.engine.crew import Crew
 from routemq_tui.engine.sessions import SessionEntry
@@ -29,6 +29,7 @@ class Supervisor:
         self.more_to_start = False
         self.stopping = False
         self._config = config
+        self._around = around
         self._journal = around.journal
         self._sessions = around.sessions
         self._told = around.told
@@ -82,6 +83,29 @@ class Supervisor:
             text = f"{len(elsewhere)} sessions of our workers still collect messages at {brokers}"
             self._journal.notice("warning", f"{text}: start once with broker.url set to it")
 
+    # -- another configuration ---------------------------------------------------------------------------
+
+    def reconfigure(self, config: Config) -> None:
+        """What is not of one route; workers that are started from now on have it."""
+        self._config = config
+        for crew in self.crews.values():
+            crew.config = config
+
+    def add(self, route: RouteConfig) -> None:
+        self.crews[route.name] = Crew(self._config, route, self._around)
+
+    def remove(self, name: str, instead: RouteConfig | None = None) -> None:
+        """Drain all workers of a route, end their sessions; then it is gone, or another takes its place."""
+        crew = self.crews[name]
+        crew.leave()
+        crew.successor = instead
+
+    def _let_go_of(self, crew: Crew) -> None:
+        del self.crews[crew.route.name]
+        self._journal.notice("information", f"{crew.route.name}: the route is gone")
+        if crew.successor is not None:
+            self.add(crew.successor)
+
     # -- the one step ------------------------------------------------------------------------------------
 
     def reconcile(self, now: float, broker: BrokerAddress | None) -> None:
@@ -94,8 +118,10 @@ class Supervisor:
         self._broker = broker
         self._started = 0
         self.more_to_start = False
-        for crew in self.crews.values():
+        for crew in list(self.crews.values()):
             crew.reconcile(now, partial(self._start, crew, now))
+            if crew.leaving and not crew.slots:
+                self._let_go_of(crew)
 
     def _start(self, crew: Crew, now: float, slot: Slot) -> None:
         if self._broker is None:
@@ -160,6 +186,8 @@ class Supervisor:
             self._journal.notice("error", f"there is no route {command.route!r}")
         elif self.stopping:
             self._journal.notice("warning", "the engine is stopping")
+        elif crew.leaving:
+            self._journal.notice("warning", f"{command.route} is no route any more: it is being drained")
         else:
             _EXECUTE[type(command)](self, crew, command, now)
 

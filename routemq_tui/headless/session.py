@@ -10,12 +10,13 @@ from types import FrameType
 from typing import TextIO
 
 from routemq_tui import __version__
-from routemq_tui.engine.commands import Stop
+from routemq_tui.engine.commands import Reload, Stop
 from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import BrokerState, EngineState, Snapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode
 from routemq_tui.headless.lines import PlainLines, Wording
+from routemq_tui.headless.notify import SystemdNotifier
 from routemq_tui.headless.summary import Summary
 
 _TICK = 0.1
@@ -26,6 +27,7 @@ _BATCH = 2000
 _BATCHES = 5
 """Log batches printed a tick; whoever logs more than that loses the oldest lines, and is told how many."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_RELOADING = "SIGHUP"
 
 
 def run(
@@ -38,10 +40,10 @@ def run(
 ) -> int:
     """Print what happens until the engine has stopped; returns the exit code.
 
-    SIGINT, SIGTERM and SIGHUP drain, a second one forces. After `duration` seconds it stops by itself and
-    prints a summary; BROKER_UNAVAILABLE then, when the broker was never there. WORKERS_FAILED when any worker
-    was given up; with none left but such, it stops by itself. A closed `out` raises BrokenPipeError;
-    the caller stops the engine then.
+    SIGINT and SIGTERM drain, a second one forces; SIGHUP reads the configuration anew. After `duration`
+    seconds it stops by itself and prints a summary; BROKER_UNAVAILABLE then, when the broker was never there.
+    WORKERS_FAILED when any worker was given up; with none left but such, it stops by itself. A closed `out`
+    raises BrokenPipeError; the caller stops the engine then.
     """
     return _Session(engine, duration, out, why, wording or PlainLines()).run()
 
@@ -65,6 +67,7 @@ class _Session:
         self._status_of: object = None
         self._given_up = False
         self._broker_was_up = False
+        self._systemd = SystemdNotifier()
 
     def run(self) -> int:
         with self._hearing_signals():
@@ -72,6 +75,7 @@ class _Session:
             while True:
                 snapshot = self._engine.snapshot()
                 self._follow(snapshot)
+                self._systemd.look(snapshot)
                 if snapshot.state is EngineState.STOPPED:
                     break
                 self._out.flush()
@@ -79,6 +83,7 @@ class _Session:
         if self._duration is not None:
             self._print(*self._wording.summary(self._summary, time.time()))
         self._out.flush()
+        self._systemd.close()
         return self._exit_code()
 
     def _exit_code(self) -> ExitCode:
@@ -142,9 +147,18 @@ class _Session:
             if states and all(state is WorkerState.FAILED for state in states) and not self._stops:
                 self._stop("every worker was given up")
         while self._signals:
-            self._stop(self._signals.pop(0))
+            name = self._signals.pop(0)
+            if name == _RELOADING and not self._stops:
+                self._reload()
+            else:
+                self._stop(name)
         if self._deadline is not None and time.monotonic() >= self._deadline and not self._stops:
             self._stop("the time is up")
+
+    def _reload(self) -> None:
+        self._say(f"{_RELOADING}: reading the configuration anew")
+        self._systemd.reloading()
+        self._engine.send(Reload())
 
     def _stop(self, why: str) -> None:
         self._stops += 1

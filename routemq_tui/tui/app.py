@@ -23,7 +23,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from routemq_tui.config.model import UiConfig
-from routemq_tui.engine.commands import SaveCounts, Stop
+from routemq_tui.engine.commands import Command, Reload, SaveCounts, Stop
 from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
@@ -132,10 +132,17 @@ class RouteMQApp(App[int], inherit_bindings=False):
 
     def save_counts(self) -> None:
         """Have the engine keep them; it says itself what it did."""
+        self._send(SaveCounts())
+
+    def reload(self) -> None:
+        """Have the engine read its configuration anew; it says itself what it did."""
+        self._send(Reload())
+
+    def _send(self, command: Command) -> None:
         if self.habits.ui.read_only:
             self.notify(READ_ONLY, severity="warning")
         else:
-            self._engine.send(SaveCounts())
+            self._engine.send(command)
 
     # What is told, in the bottom line instead of Textual's toasts, which would lie over the log
 

@@ -29,6 +29,8 @@ class Program(Protocol):
 
     def save_counts(self) -> None: ...
 
+    def reload(self) -> None: ...
+
 
 class KeyCommands(Provider):
     async def discover(self) -> Hits:
@@ -52,6 +54,8 @@ class KeyCommands(Provider):
                 yield Entry(_plain(name), _plain(words), partial(screen.press_key, key))
         saves = "Keep the routes' numbers of workers for the next start, in routemq.local.toml"
         yield Entry("Save worker counts", saves, cast(Program, self.app).save_counts)
+        reads = "Apply what has changed in routemq.toml since the start"
+        yield Entry("Reload the configuration", reads, cast(Program, self.app).reload)
         for theme in THEME_WORDS:
             now = " (now)" if self.app.theme == theme.theme.name else ""
             yield Entry(f"Theme: {theme.name}{now}", theme.help, partial(self._set_theme, theme.theme.name))

@@ -51,7 +51,7 @@ CASES = {
     ),
     "unknown section": Broken(
         "[route.temperature]\n",
-        '1: route: unknown section (did you mean "routes"? allowed: app, broker, defaults, routes, traffic, ui)',
+        '1: route: unknown section (did you mean "routes"? allowed: app, broker, defaults, routes, traffic, http, ui)',
     ),
     "bad template": Broken(
         TEMPERATURE.replace("{device_id}", "{device_id"),

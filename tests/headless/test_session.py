@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from routemq_tui import headless
-from routemq_tui.engine.commands import Command, Stop
+from routemq_tui.engine.commands import Command, Reload, Stop
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
 from routemq_tui.headless.json_lines import JsonLines
@@ -86,7 +86,21 @@ def test_a_duration_ends_it_with_a_summary_and_code_0() -> None:
 _OTHER_WORKERS = ["alerts/1", "alerts/2", "orders/1"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_hangup_reads_the_configuration_anew() -> None:
+    engine = FakeEngine(busy())
+
+    def answer(command: Command) -> None:
+        if isinstance(command, Stop):
+            engine.show(state=EngineState.STOPPED)
+
+    engine.on_command = answer
+    out = Out().when("until SIGINT", signal_us(signal.SIGHUP))
+    out.when("reading the configuration anew", signal_us(signal.SIGTERM))
+    assert headless.run(engine, duration=None, out=out) == ExitCode.OK
+    assert engine.commands == [Reload(), Stop()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_and_the_next_one_forces(number: signal.Signals) -> None:
     engine = FakeEngine(busy())
 

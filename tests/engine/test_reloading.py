@@ -1,0 +1,182 @@
+"""Another configuration under running workers: what comes, goes, restarts, and what is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routemq_tui.broker.handle import EmbeddedBroker
+from routemq_tui.config.load import ConfigError
+from routemq_tui.config.model import Config, Limits, Place, Problem, RouteConfig, ScalingConfig
+from routemq_tui.engine.commands import Reload, SetWorkers
+from routemq_tui.engine.engine import Engine
+from tests.engine.conftest import StartRig
+from tests.engine.rig import QUICK, Rig, make_config, publish, route
+
+
+class Reloaded:
+    """An engine whose configuration is what a test says it is now."""
+
+    def __init__(self, config: Config, port: int) -> None:
+        self.config: Config | Exception = config
+        self.engine = Engine(config, QUICK, reload=self._read)
+        self.engine.start()
+        self.rig = Rig(self.engine, port)
+
+    def _read(self) -> Config:
+        if isinstance(self.config, Exception):
+            raise self.config
+        return self.config
+
+    def reload(self, **changes: Any) -> str:
+        """Have these changes read; what was told of it."""
+        assert isinstance(self.config, Config)
+        self.config = replace(self.config, **changes)
+        return self.again()
+
+    def again(self) -> str:
+        before = len(self.engine.snapshot().notices)
+        self.engine.send(Reload())
+
+        def told() -> str:
+            notices = self.engine.snapshot().notices[before:]
+            return next((each.text for each in notices if "reloaded" in each.text), "")
+
+        return str(self.rig.until(told))
+
+    def pids(self, name: str = "jobs") -> dict[int, int | None]:
+        return {worker.slot: worker.pid for worker in self.rig.route(name).workers}
+
+
+@pytest.fixture
+def reloaded(tmp_path: Path, broker: EmbeddedBroker) -> Any:
+    made: list[Reloaded] = []
+
+    def make(*routes: RouteConfig) -> Reloaded:
+        name = tmp_path.name[-12:].strip("-_")
+        own = [replace(each, topic=f"{name}/{each.topic}", group=f"r{name}") for each in routes]
+        config = make_config(tmp_path, broker.port, *own)
+        made.append(Reloaded(config, broker.port))
+        for each in routes:
+            made[0].rig.until_running(each.workers, each.name)
+        return made[0]
+
+    yield make
+    for each in made:
+        each.rig.stop(force=True)
+
+
+Make = Callable[..., Reloaded]
+
+
+def test_routes_come_and_go(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=2), route("old"))
+    jobs, old = engine.rig.engine._config.routes
+    before = engine.pids()
+    told = engine.reload(routes=(jobs, replace(jobs, name="more", topic=old.topic, workers=3)))
+    assert told == "reloaded: -old, +more"
+    engine.rig.until_running(3, "more")
+    engine.rig.until(lambda: [one.name for one in engine.engine.snapshot().routes] == ["jobs", "more"])
+    assert engine.pids() == before
+    # and what the new one gets is handled
+    publish(engine.rig.port, 10, old.topic.replace("{id}", "{}"))
+    engine.rig.until_ok(10, "more")
+
+
+def test_a_count_that_changed_counts_and_one_set_by_hand_stays(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=2), route("other"))
+    jobs, other = engine.engine._config.routes
+    engine.rig.send(SetWorkers("other", 3))
+    engine.rig.until_running(3, "other")
+    before = engine.pids()
+    assert engine.reload(routes=(replace(jobs, workers=4), other)) == "reloaded: jobs 2 -> 4 workers"
+    engine.rig.until_running(4)
+    assert engine.rig.route("other").desired == 3
+    assert engine.pids().items() >= before.items()
+    assert engine.again() == "reloaded: nothing to change"
+
+
+def test_a_limit_that_sank_takes_workers_with_it(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=3))
+    (jobs,) = engine.engine._config.routes
+    told = engine.reload(routes=(replace(jobs, max_workers=2, workers=2),))
+    assert told == "reloaded: jobs 3 -> 2 workers"
+    engine.rig.until_running(2)
+    assert engine.rig.route().max_workers == 2
+
+
+def test_other_settings_restart_the_workers_one_by_one(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=2), route("other"))
+    jobs, other = engine.engine._config.routes
+    before, others = engine.pids(), engine.pids("other")
+    told = engine.reload(routes=(replace(jobs, prefetch=7, limits=Limits(open_files=256)), other))
+    assert told == "reloaded: jobs restarts one by one (prefetch, limits)"
+    engine.rig.until(lambda: "jobs: all workers restarted" in engine.rig.notices())
+    assert not set(engine.pids().values()) & set(before.values())
+    assert {worker.window for worker in engine.rig.route().workers} == {7}
+    assert engine.pids("other") == others
+
+
+def test_another_topic_is_another_route(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=2))
+    (jobs,) = engine.engine._config.routes
+    topic = jobs.topic.replace("jobs/", "tasks/")
+    assert engine.reload(routes=(replace(jobs, topic=topic),)) == "reloaded: jobs replaced (topic)"
+    engine.rig.until(lambda: engine.engine.snapshot().routes and engine.rig.route().topic == topic)
+    engine.rig.until_running(2)
+    # then what goes to the old one is nobody's, and to the new one theirs
+    publish(engine.rig.port, 5, jobs.topic.replace("{id}", "{}"))
+    publish(engine.rig.port, 5, topic.replace("{id}", "{}"))
+    engine.rig.until_ok(5)
+    assert engine.rig.route().metrics.received == 5
+
+
+def test_autoscale_is_made_anew(reloaded: Make) -> None:
+    engine = reloaded(route("jobs"))
+    (jobs,) = engine.engine._config.routes
+    changed = replace(jobs, autoscale=True, scaling=ScalingConfig(target=0.5))
+    assert engine.reload(routes=(changed,)) == "reloaded: nothing to change"
+
+    def on() -> bool:
+        scaling = engine.rig.route().scaling
+        return scaling is not None and scaling.switch == "on" and scaling.target == 0.5
+
+    engine.rig.until(on)
+
+
+def test_what_cannot_be_changed_changes_nothing(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=2))
+    config, before = engine.engine._config, engine.pids()
+    (jobs,) = config.routes
+    told = engine.reload(
+        routes=(replace(jobs, workers=5),),
+        app=replace(config.app, group="else"),
+        broker=replace(config.broker, keepalive=10),
+    )
+    assert told == "not reloaded: restart to apply app.group, broker.keepalive; nothing was changed"
+    assert (engine.pids(), engine.rig.route().desired) == (before, 2)
+
+
+def test_what_the_next_start_does_is_told(reloaded: Make) -> None:
+    engine = reloaded(route("jobs"))
+    config = engine.engine._config
+    told = engine.reload(app=replace(config.app, log_memory=5_000_000))
+    assert told == "reloaded: nothing to change; restart to apply app.log_memory"
+
+
+def test_a_broken_file_changes_nothing_and_says_why(reloaded: Make) -> None:
+    engine = reloaded(route("jobs", workers=2))
+    before = engine.pids()
+    engine.config = ConfigError([Problem(Place(Path("routemq.toml"), 7), "routes.jobs.qos", "found 5")])
+    assert engine.again() == "not reloaded: routemq.toml:7: routes.jobs.qos: found 5"
+    assert engine.pids() == before
+
+
+def test_without_a_file_it_says_so(tmp_path: Path, start_rig: StartRig) -> None:
+    with start_rig(route("jobs")) as rig:
+        rig.send(Reload())
+        rig.until(lambda: "not reloaded: this instance was not started from a file" in rig.notices())
