@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import sys
 import time
@@ -32,7 +33,9 @@ class ControlError(RoutemqError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", type=Path, default=Path("routemq.toml"), metavar="FILE")
-    parser.add_argument("--node", default="local", help="which engine of the project (default: local)")
+    parser.add_argument(
+        "--node", default=_own_node(), help="which engine of the project (default: ROUTEMQ_NODE, or local)"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     snapshot = verbs.add_parser("snapshot", help="what the screen shows, once")
     scale = verbs.add_parser("scale", help="set a route's workers: `scale temperature 4`, `+1` or `-1`")
@@ -110,6 +113,16 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         else:
             raise ControlError(f"scale takes a number, +1 or -1, not {count!r}")
     return request
+
+
+def _own_node() -> str:
+    """As the engine names itself by the environment."""
+    from routemq_tui.config.kinds import node
+
+    try:
+        return str(node().read(os.environ.get("ROUTEMQ_NODE") or "local"))
+    except ValueError:
+        return "local"
 
 
 def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,7 @@ VARIABLES: dict[str, _Variable] = {
     "MIN_WORKERS": _Variable("defaults", "min_workers", schema.DEFAULTS.keys["min_workers"]),
     "MAX_WORKERS": _Variable("defaults", "max_workers", schema.DEFAULTS.keys["max_workers"]),
     "LOG_LEVEL": _Variable("app", "log_level", schema.APP.keys["log_level"]),
+    "ROUTEMQ_NODE": _Variable("app", "node", schema.APP.keys["node"]),
     "ROUTEMQ_HTTP": _Variable("http", "listen", schema.HTTP.keys["listen"]),
 }
 """Each variable read; one that is empty counts as not set."""

@@ -6,6 +6,7 @@ A kind's `read` raises ValueError; text in it is said besides what is allowed.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -19,6 +20,8 @@ Read = Callable[[Any], Any]
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RANGE = re.compile(r"\s*(-?[0-9.]+)\s*\.\.\s*(-?[0-9.]+)\s*")
+
+HOSTNAME = "{hostname}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,19 @@ def name() -> Kind:
         "up to 64 letters, digits, _ and -",
         lambda value: None if _NAME.fullmatch(value) else "it holds something else, or is too long",
     )
+
+
+def node() -> Kind:
+    """A name in which `{hostname}` stands for that of the machine."""
+    plain = name()
+
+    def read(value: Any) -> str:
+        if isinstance(value, str) and HOSTNAME in value:
+            host = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname())
+            value = value.replace(HOSTNAME, host)[:64]
+        return str(plain.read(value))
+
+    return Kind(read, f"{plain.allowed}; {HOSTNAME} stands for the name of the machine")
 
 
 def duration(low: float, high: float) -> Kind:

@@ -42,7 +42,10 @@ class AppConfig:
     group: str = "workers"
     """The share name in `$share/<group>/<filter>`."""
     node: str = "local"
-    """Names this engine among those of one group; part of every client id."""
+    """Names this engine among those of one group; part of every client id. `{hostname}` is the machine's."""
+    ephemeral: bool = False
+    """The node never comes back under its name (a container that is replaced): at the end its workers drain
+    what their sessions hold, and end these, so that no message waits for it in vain."""
     routers: tuple[str, ...] = ()
     middleware: tuple[str, ...] = ()
     """`module:Class` or `module:function` around every handler, the outermost first."""

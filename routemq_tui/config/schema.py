@@ -84,7 +84,8 @@ _WORKERS = kinds.whole(1, 1000)
 APP = Section(
     keys={
         "group": _GROUP,
-        "node": NAME,
+        "node": kinds.node(),
+        "ephemeral": kinds.boolean(),
         "routers": kinds.texts("a list of packages", _module_fault),
         "middleware": kinds.texts('a list of "module:Class" or "module:function"', handler_fault),
         "log_level": kinds.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", fold=True),

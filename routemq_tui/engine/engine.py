@@ -83,6 +83,7 @@ class Engine:
             self._ledgers,
             self._told,
             policy or RestartPolicy(),
+            config.app.ephemeral,
         )
         self._supervisor = Supervisor(config, around)
         self._reload = reload

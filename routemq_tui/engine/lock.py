@@ -39,7 +39,8 @@ def state_folder(root: Path) -> Path:
     folder = root / STATE_FOLDER
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_mode & 0o077:
+        found = folder.stat()
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid():  # a mounted volume is somebody else's
             folder.chmod(0o700)  # it holds payloads and the control socket
     except OSError as error:
         raise StateFolderError(f"{folder}: cannot be made: {error.strerror}; make {root} writable") from error

@@ -197,7 +197,8 @@ class Slot:
         self.become(Event.DRAIN, now, self.fault or None)
         if self.process is not None and self.state is not WorkerState.KILLED:
             self.drain_deadline = now + timeout + DRAIN_GRACE
-            self._drain_process(now, ends_session=intent is Intent.LEAVE, timeout=timeout)
+            leaves = intent is Intent.LEAVE or (intent is Intent.STOP and self.around.ephemeral)
+            self._drain_process(now, ends_session=leaves, timeout=timeout)
 
     def _drain_process(self, now: float, ends_session: bool, timeout: float | None) -> None:
         assert self.process is not None

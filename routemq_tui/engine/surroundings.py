@@ -23,5 +23,7 @@ class Surroundings:
     ledgers: Ledgers
     told: ToldMessages = field(default_factory=ToldMessages)
     policy: RestartPolicy = field(default_factory=RestartPolicy)
+    ephemeral: bool = False
+    """Nobody comes back under the client ids of this node: sessions are ended at the end."""
     target: Target = run
     chance: Callable[[], float] = random.random

@@ -330,3 +330,10 @@ def test_a_byte_order_mark_and_dos_line_ends_are_fine(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf[app]\r\ngroup = 'g'\r\nnode = 5\r\n")
     with pytest.raises(ConfigError, match=r"routemq.toml:3: app.node: found the number 5"):
         load(file, environment={})
+
+
+def test_a_node_named_after_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "web.7 b")
+    assert loaded(tmp_path, '[app]\nnode = "n-{hostname}"\n' + ROUTE).app.node == "n-web-7-b"
+    assert loaded(tmp_path, ROUTE, {"ROUTEMQ_NODE": "{hostname}"}).app.node == "web-7-b"
+    assert loaded(tmp_path, ROUTE, {"ROUTEMQ_HTTP": "0.0.0.0:9"}).http.listen == "0.0.0.0:9"

@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import psutil
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
+from routemq_tui.broker.handle import EmbeddedBroker
 from routemq_tui.config.model import AppConfig
 from routemq_tui.engine import commands
 from routemq_tui.engine.states import WorkerState
@@ -119,3 +122,24 @@ def test_what_is_unfinished_at_the_end_comes_again(mosquitto: Mosquitto, tmp_pat
         handled = tmp_path / "tasks" / "handled"
         rig.until(lambda: len(set(handled.read_text().split())) == 100, "none is lost")
         assert len(handled.read_text().split()) <= 105
+
+
+def test_a_node_that_never_comes_back_leaves_no_session(tmp_path: Path, broker: EmbeddedBroker) -> None:
+    # given workers whose route is not shared, so that its session alone has the messages
+    config = make_config(
+        tmp_path, broker.port, route("lone", shared=False), app=AppConfig(group="lonely", ephemeral=True)
+    )
+    with running(config, broker.port) as rig:
+        rig.until_running(1, "lone")
+        rig.stop()
+        assert "drained" in rig.log_text("lone/1")
+    # then the next client under the id finds no session
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, "lonely-local-lone-1", protocol=mqtt.MQTTv5)
+    found: list[bool] = []
+    client.on_connect = lambda _c, _u, flags, _r, _p: found.append(flags.session_present)
+    client.connect("127.0.0.1", broker.port, clean_start=False)
+    client.loop_start()
+    wait_until(lambda: found)
+    client.disconnect()
+    client.loop_stop()
+    assert found == [False]

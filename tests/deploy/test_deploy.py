@@ -1,0 +1,134 @@
+"""What lies in `deploy/`: each file is read by a linter of its own, and the container's command is run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routemq_tui.config.load import load
+from tests.cli.program import environment
+from tests.waiting import free_port
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+BIN = Path(sys.executable).parent
+YAML_RULES = (
+    "{extends: default, rules: {line-length: {max: 120}, document-start: disable,"
+    " braces: {max-spaces-inside: 0}, comments: {min-spaces-from-content: 1}}}"
+)
+MANIFESTS = sorted(
+    each for each in (DEPLOY / "kubernetes").glob("*.yaml") if "kustomization" not in each.name
+)
+
+
+def lint(*command: str) -> None:
+    program = BIN / command[0]
+    if not program.exists():
+        pytest.skip(f"{command[0]} is not installed (Linux, extra test)")
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dockerfile() -> None:
+    lint("hadolint", "deploy/Dockerfile")
+
+
+def test_all_yaml() -> None:
+    lint("yamllint", "--strict", "-d", YAML_RULES, "deploy")
+
+
+def test_compose() -> None:
+    lint("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml")
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
+def test_manifest(manifest: Path) -> None:
+    lint("kubernetes-validate", "--strict", str(manifest))
+
+
+def test_a_broken_manifest_fails(tmp_path: Path) -> None:
+    broken = tmp_path / "workers.yaml"
+    broken.write_text(
+        (DEPLOY / "kubernetes" / "workers.yaml").read_text().replace("replicas: 2", "replicas: two")
+    )
+    with pytest.raises(AssertionError, match="replicas"):
+        lint("kubernetes-validate", "--strict", str(broken))
+
+
+def test_kustomization_names_every_manifest() -> None:
+    text = (DEPLOY / "kubernetes" / "kustomization.yaml").read_text()
+    assert re.findall(r"- (\S+\.yaml)", text) == [
+        each.name for each in sorted(MANIFESTS, key=lambda path: text.index(path.name))
+    ]
+    assert len(re.findall(r"- \S+\.yaml", text)) == len(MANIFESTS)
+
+
+def test_systemd_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd is not installed")
+    unit = tmp_path / "routemq.service"
+    text = (DEPLOY / "systemd" / "routemq.service").read_text()
+    assert "/srv/routemq/.venv/bin/routemq-tui run" in text
+    unit.write_text(text.replace("/srv/routemq/.venv/bin/routemq-tui", sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    said = [line for line in done.stderr.splitlines() if "routemq.service" in line]
+    assert (done.returncode, said) == (0, [])
+
+
+@pytest.mark.parametrize("source", ["deploy/routemq.toml", "deploy/kubernetes/configmap.yaml"])
+def test_the_configuration_that_is_shipped(source: str, tmp_path: Path) -> None:
+    text = (ROOT / source).read_text()
+    if source.endswith(".yaml"):
+        text = "\n".join(line[4:] for line in text.partition("routemq.toml: |\n")[2].splitlines())
+    (tmp_path / "routemq.toml").write_text(text)
+    config = load(tmp_path / "routemq.toml", environment={})
+    assert config.routes
+    assert not config.warnings
+    grace = re.search(r"stop_grace_period: (\d+)s", (DEPLOY / "compose.yaml").read_text())
+    pod = re.search(
+        r"terminationGracePeriodSeconds: (\d+)", (DEPLOY / "kubernetes" / "workers.yaml").read_text()
+    )
+    assert grace is not None
+    assert pod is not None
+    longest = int(grace[1] if source.endswith(".toml") else pod[1])
+    assert config.app.shutdown_timeout + 5 <= longest
+
+
+def test_the_command_of_the_container(tmp_path: Path) -> None:
+    # given the words and variables of the Dockerfile, and a project as it is in the image
+    text = (DEPLOY / "Dockerfile").read_text()
+    entry, words = (
+        json.loads(re.search(rf"^{name} (\[.*\])$", text, re.MULTILINE)[1]) for name in ("ENTRYPOINT", "CMD")
+    )  # type: ignore[index]
+    variables = dict(re.findall(r"(ROUTEMQ_\w+)=(\S+)", text))
+    assert entry == ["routemq-tui"]
+    assert variables["ROUTEMQ_HTTP"].endswith(":9464")
+    variables["ROUTEMQ_HTTP"] = f"127.0.0.1:{free_port()}"
+    shutil.copytree(ROOT / "routes", tmp_path / "routes")
+    shutil.copy(ROOT / "routemq.toml", tmp_path)
+    (tmp_path / ".routemq").mkdir(mode=0o700)
+    # when it is run
+    done = subprocess.run(
+        [sys.executable, "-m", "routemq_tui", *words, "--duration", "2s"],
+        cwd=tmp_path, env=environment(**variables), capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    # then it works under the machine's name, and says all in JSON
+    assert done.returncode == 0, done.stderr
+    lines: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert any("/metrics at" in line.get("event", "") for line in lines)
+    (summary,) = [line for line in lines if line.get("event") == "summary"]
+    assert summary["total"]["ok"] > 0
+    assert not any(each.name not in (".routemq", "routes", "routemq.toml") for each in tmp_path.iterdir())
