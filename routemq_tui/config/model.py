@@ -47,6 +47,7 @@ class AppConfig:
     """The node never comes back under its name (a container that is replaced): at the end its workers drain
     what their sessions hold, and end these, so that no message waits for it in vain."""
     routers: tuple[str, ...] = ()
+    """Packages in which every `Router` is found; their routes are run, too."""
     middleware: tuple[str, ...] = ()
     """`module:Class` or `module:function` around every handler, the outermost first."""
     log_level: str = "INFO"
@@ -82,10 +83,12 @@ class BrokerConfig:
     url: str = "embedded"
     """`embedded`, `mosquitto`, or a URL of `mqtt`, `mqtts`, `ws` or `wss`; never holds a password."""
     protocol: ProtocolName = "5"
+    """The version of MQTT."""
     username: str | None = None
+    """Goes with the password of MQTT_PASSWORD, MQTT_PASSWORD_FILE or `password_file`."""
     password: str | None = field(default=None, repr=False)
     keepalive: int = 60
-    """Seconds."""
+    """Seconds without a packet after which a ping is sent (MQTT 5 section 3.1.2.10)."""
     session_expiry: int = 86400
     """Seconds a broker keeps a worker's session while the worker is away (MQTT 5 section 3.1.2.11.2)."""
     port: int = 1883
@@ -111,6 +114,7 @@ class UiConfig:
     read_only: bool = False
     """The screen changes nothing: no worker, no message."""
     mouse: bool = True
+    """False leaves the mouse to the terminal."""
     remember: bool = True
     """Keep columns, order, zoom and theme from one start to the next, in `.routemq/layout.json`."""
     keys: Mapping[str, KeyWish] = field(default_factory=dict)
@@ -128,10 +132,11 @@ class Limits:
     """Bounds of one worker process; None is no bound."""
 
     memory: int | None = None
-    """Bytes."""
+    """Bytes of resident memory; a worker beyond is drained and restarted, one far beyond killed."""
     cpu_time: float | None = None
-    """Seconds of CPU."""
+    """Seconds of CPU after which the process is ended and replaced."""
     open_files: int | None = None
+    """Descriptors a worker may have open."""
 
 
 class ScalingPolicy(StrEnum):
@@ -148,6 +153,7 @@ class ScalingConfig:
     """How a route's workers are scaled when `autoscale` is on; `engine.autoscale` explains the policies."""
 
     policy: ScalingPolicy = ScalingPolicy.UTILISATION
+    """By how busy the workers are, or by messages a second and CPU."""
     target: float = 0.7
     """Busy time of wall time that each worker is to have, 0 to 1 (`utilisation`)."""
     band: float = 0.1
@@ -179,12 +185,19 @@ class RouteConfig:
     handler: str
     """`module:attribute`, or `module:router#route` of a router; imported relative to the project's root."""
     group: str
+    """The share name; that of `[app]` unless it is said here."""
     qos: Literal[0, 1, 2] = 0
+    """Of the subscription; 0 promises nothing when a worker dies."""
     shared: bool = True
+    """False: one worker, which keeps the order."""
     workers: int = 1
+    """Processes to begin with."""
     min_workers: int = 0
+    """Neither a key nor autoscale goes below."""
     max_workers: int = 64
+    """Neither a key nor autoscale goes beyond."""
     autoscale: bool = False
+    """The number of workers follows the load, as `scaling` says."""
     scaling: ScalingConfig = ScalingConfig()
     prefetch: int = 20
     """Receive Maximum of each worker (MQTT 5 section 3.1.2.11.3): messages in flight to it, at most 65535."""
@@ -193,6 +206,7 @@ class RouteConfig:
     timeout: float | None = None
     """Seconds one message may take; None is no bound."""
     retries: int = 0
+    """Times a handler that raised is tried again, in place."""
     retry_delay: float = 0.5
     """Seconds before the first retry; doubles with each."""
     max_deliveries: int = 3
@@ -208,6 +222,7 @@ class RouteConfig:
     on_stop: str | None = None
     """`module:function` that each worker runs after its last message."""
     on_error: OnError = OnError.DEAD_LETTER
+    """What becomes of a message that failed for good: stored, let go, or the worker stops with it."""
     limits: Limits = Limits()
     place: Place = Place(None, None)
     written: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
@@ -222,7 +237,9 @@ class Burst:
     """`size` extra messages at once, every `every` seconds."""
 
     every: float
+    """Seconds from one to the next."""
     size: int
+    """Messages at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +247,13 @@ class TrafficConfig:
     """Example traffic for one topic template. The placeholders are explained in `publisher.traffic`."""
 
     topic: str
+    """Where it is published; placeholders may stand in it."""
     rate: float = 1.0
     """Messages a second, above 0."""
     qos: Literal[0, 1, 2] = 0
+    """Of the messages."""
     retain: bool = False
+    """Whether the broker keeps the last one."""
     payload: Any = None
     """A TOML value; its strings may hold placeholders. A table or list is sent as JSON, a string as it is."""
     values: dict[str, Any] = field(default_factory=dict)
