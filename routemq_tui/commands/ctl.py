@@ -21,8 +21,8 @@ HELP = "talk to a running instance: snapshot, scale, save, reload, kill, drain, 
 
 
 _ANSWER_SECONDS = 0.4
-_TOLD = {"save": 5.0, "reload": 60.0}
-"""Verbs that are answered in any case with what was done, and how many seconds that may take."""
+_TOLD = {"save": (5.0, ("save", "taken out")), "reload": (60.0, ("reloaded",))}
+"""Verbs that are answered in any case: how many seconds that may take, and words the answer is known by."""
 
 
 class ControlError(RoutemqError):
@@ -153,16 +153,18 @@ def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 
 def _notices_after(number: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """What the instance had to say in the first moment: a refusal comes at once."""
+    """What the instance had to say until it answered, or in the first moment: a refusal comes at once."""
     found: list[dict[str, Any]] = []
-    deadline = time.monotonic() + _TOLD.get(arguments.verb, _ANSWER_SECONDS)
+    seconds, words = _TOLD.get(arguments.verb, (_ANSWER_SECONDS, ("",)))
+    deadline = time.monotonic() + seconds
     while not found and time.monotonic() < deadline:
         time.sleep(0.05)
         try:
             (answer,) = _ask(_path(arguments), {"do": "snapshot"})
         except (ControlError, ValueError):
             break  # it has just been stopped
-        found = [each for each in answer["snapshot"]["notices"] if each["number"] > number]
+        later = [each for each in answer["snapshot"]["notices"] if each["number"] > number]
+        found = [each for each in later if any(word in each["text"] for word in words)]
     return found
 
 

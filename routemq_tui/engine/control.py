@@ -174,7 +174,7 @@ def perform(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
     snapshot = engine.snapshot()
     if snapshot.state is EngineState.STOPPED:
         raise RequestError("the engine has stopped")
-    notice = snapshot.notices[-1].number if snapshot.notices else 0
+    notice = engine.last_notice()
     engine.send(make(snapshot, request))
     return {"after_notice": notice}
 

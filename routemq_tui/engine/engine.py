@@ -139,6 +139,9 @@ class Engine:
         """How long handlers took since the beginning, by route."""
         return {name: crew.latencies() for name, crew in list(self._supervisor.crews.items())}
 
+    def last_notice(self) -> int:
+        return self._journal.last_notice
+
     def send(self, command: Command) -> None:
         self._commands.append(command)
         self._wake.set()

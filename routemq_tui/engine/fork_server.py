@@ -21,8 +21,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from routemq_tui.worker.environment import run_in
+
 PRELOAD = [
     "routemq_tui.worker.detached",
+    "routemq_tui.worker.environment",
     "routemq_tui.worker.main",
     "paho.mqtt.client",
     "routemq_tui.worker.preloaded",
@@ -129,7 +132,7 @@ def stop() -> None:
 
 def start_process(target: Callable[..., object], name: str, args: tuple[Any, ...]) -> ForkServerProcess:
     """A child of the fork server that runs `target`; from any thread, also while a screen is up."""
-    process = CONTEXT.Process(target=target, name=name, args=args)
+    process = CONTEXT.Process(target=run_in, name=name, args=(dict(os.environ), target, args))
     with _empty_main():
         process.start()
     # The library asks each process in this set at every start whether it has ended; the engine knows.

@@ -31,6 +31,11 @@ class Journal:
         with self._lock:
             return tuple(self._notices)
 
+    @property
+    def last_notice(self) -> int:
+        """Its number."""
+        return self._number
+
     def event(self, source: str, text: str, level: int = logging.INFO) -> None:
         """A line in the log, said by the engine about `source`."""
         self._store.add_text(source, text, level, "event")

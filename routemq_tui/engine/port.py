@@ -134,4 +134,7 @@ class EnginePort(Protocol):
     def history(self, name: str | None, span: Span = "60s") -> History:
         """Of a route, of a worker (`temperature/2`), or of all (None). Empty when there is no such one."""
 
+    def last_notice(self) -> int:
+        """The number of the last notice there is; it may be in no snapshot yet. 0 before the first."""
+
     def send(self, command: Command) -> None: ...

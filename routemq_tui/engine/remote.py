@@ -20,7 +20,7 @@ from routemq_tui.engine.port import EnginePort
 
 ROOMS = ("logs", "messages", "letters")
 """Parts of the port that are asked by name, such as `logs.read`."""
-CALLS = ("snapshot", "send", "history")
+CALLS = ("snapshot", "send", "history", "last_notice")
 
 
 class EngineServer:

@@ -44,3 +44,9 @@ def silent(spec: Any, memory: Any, control: Any, logs: Any, stdout: Any, stderr:
     """It lives, and its control pipe is closed."""
     control.close()
     time.sleep(60)
+
+
+def says_its_environment(spec: Any, memory: Any, control: Any, logs: Any, stdout: Any, stderr: Any) -> None:
+    text = f"SET_LATER={os.environ.get('SET_LATER')} HOME={os.environ.get('HOME')}\n"
+    os.write(stdout.fileno(), text.encode())
+    time.sleep(60)

@@ -67,6 +67,17 @@ def test_half_a_report_is_not_waited_for(store: LogStore) -> None:
         assert got == [Subscribed(granted_qos=1)]
 
 
+def test_a_worker_has_the_environment_of_its_start(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a fork server that runs already
+    monkeypatch.setenv("SET_LATER", "here")
+    monkeypatch.delenv("HOME")
+    with started(stand_ins.says_its_environment, store):
+        wait_until(lambda: texts(store))
+    assert texts(store) == [("stdout", "SET_LATER=here HOME=None")]
+
+
 def test_rubbish_is_told_from_a_report(store: LogStore) -> None:
     with started(stand_ins.rubbish, store) as process, pytest.raises(ControlError):
         wait_until(process.reports)

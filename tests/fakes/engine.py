@@ -99,6 +99,9 @@ class FakeEngine:
         known |= {route.name: route.history for route in routes}
         return stretched(known[name], span) if name in known else History()
 
+    def last_notice(self) -> int:
+        return self._snapshot.notices[-1].number if self._snapshot.notices else 0
+
     def send(self, command: Command) -> None:
         self.commands.append(command)
         self.on_command(command)

@@ -7,11 +7,10 @@ from pathlib import Path
 from routemq_tui import Router
 
 router = Router()
-FOLDER = Path(os.environ.get("FLEET_FOLDER", "."))
 
 
 def note(name: str, text: object) -> None:
-    with (FOLDER / name).open("a") as file:
+    with (Path(os.environ["FLEET_FOLDER"]) / name).open("a") as file:
         file.write(f"{os.getpid()} {text}\n")
 
 

@@ -76,7 +76,8 @@ def test_during_a_back_off_commands_work(project: Make, publisher: Publisher) ->
     worker = here.running(retries=1, retry_delay=0.5)
     publisher.publish_many(3)
     worker.wait_until(lambda: here.calls() == ["0 1"], what="the first attempt")
-    assert worker.counters.current_since_ns == 0  # a death now is not this message's fault
+    # then a death is soon not this message's fault
+    worker.wait_until(lambda: worker.counters.current_since_ns == 0, what="the back-off")
     # when it is paused, longer than the back-off, and goes on
     worker.send(Pause())
     beat = worker.counters.heartbeat_ns
