@@ -24,8 +24,8 @@ from routemq_tui.engine.engine import Engine
 from routemq_tui.engine.snapshot import RouteSnapshot, Snapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.routing.declared import IN_WORKER
-from routemq_tui.routing.discovery import Discovery, discover, found_router
+from routemq_tui.routing.discovery import found_router
+from routemq_tui.routing.found import IN_WORKER, Discovery, discover
 from routemq_tui.routing.router import Router, routers_of
 from routemq_tui.routing.template import Template
 

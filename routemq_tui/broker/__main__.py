@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import errno
 import json
 import logging
 import os
 import resource
 import signal
+import socket
 import sys
 
 from routemq_tui.broker.connection import Connection
@@ -43,26 +43,22 @@ def parse_limits(settings: list[str]) -> Limits:
     return dataclasses.replace(Limits(), **values)
 
 
-async def listen(broker: Broker, port: int, any_port: bool) -> asyncio.Server:
+async def listen(broker: Broker, arguments: argparse.Namespace) -> asyncio.Server:
     def accept() -> Connection:
         connection = Connection(broker)
         connection.conversation = Conversation(connection)
         return connection
 
     loop = asyncio.get_running_loop()
-    try:
-        return await loop.create_server(accept, HOST, port, backlog=512)
-    except OSError as error:
-        if not any_port or error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        log.warning("port %d is not free; taking another", port)
-        return await loop.create_server(accept, HOST, 0, backlog=512)
+    if arguments.listener is not None:
+        return await loop.create_server(accept, sock=socket.socket(fileno=arguments.listener), backlog=512)
+    return await loop.create_server(accept, HOST, arguments.port, backlog=512)
 
 
 async def serve(arguments: argparse.Namespace, limits: Limits) -> int:
     broker = Broker(limits)
     try:
-        server = await listen(broker, arguments.port, arguments.any_port)
+        server = await listen(broker, arguments)
     except OSError as error:
         log.error("cannot listen on %s port %d: %s", HOST, arguments.port, error.strerror or error)
         return ExitCode.BROKER_UNAVAILABLE
@@ -104,7 +100,7 @@ def raise_file_limit() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m routemq_tui.broker", description=__doc__)
     parser.add_argument("--port", type=int, default=1883, help="port to listen on (default 1883; 0 for any)")
-    parser.add_argument("--any-port", action="store_true", help="take a free port when that one is taken")
+    parser.add_argument("--listener", type=int, metavar="FD", help="a socket that listens already, instead")
     parser.add_argument(
         "--limit", action="append", default=[], metavar="NAME=VALUE", help="change one of the bounds"
     )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from routemq_tui.errors import ExitCode, RoutemqError
+
+HOST = "127.0.0.1"
+_BACKLOG = 512
 
 
 class BrokerStartError(RoutemqError):
@@ -27,14 +33,13 @@ class BrokerStartError(RoutemqError):
 class EmbeddedBroker:
     """A running broker process. It ends by itself when this process ends, however that happens."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
         self._lock = threading.Lock()
         self._questions = 0
         self._received = bytearray()
         self.pid = process.pid
-        self.host = ""
-        self.port = 0
+        self.host, self.port = HOST, port
         self.version = ""
 
     @classmethod
@@ -45,23 +50,27 @@ class EmbeddedBroker:
         any_port: bool = True,
         timeout: float = 10,
         limits: Mapping[str, int] | None = None,
+        on_bound: Callable[[EmbeddedBroker], object] = lambda _: None,
     ) -> EmbeddedBroker:
-        """Start a broker on loopback and wait until it listens; raises BrokerStartError with its own words.
+        """Start a broker on loopback and wait until it works; raises BrokerStartError with its own words.
 
         With `any_port` a taken port is replaced by a free one. `limits` are those of `broker.limits`.
+        `on_bound` is called as soon as connections queue up at its port, while it is still being loaded.
         """
-        process = subprocess.Popen(
-            _command(port, any_port, limits or {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=_environment(),
-        )
-        broker = cls(process)
+        with closing(_listener(port, any_port)) as listener:
+            process = subprocess.Popen(
+                _command(listener.fileno(), limits or {}),
+                pass_fds=(listener.fileno(),),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env=_environment(),
+            )
+            broker = cls(process, listener.getsockname()[1])
         try:
-            hello = broker._read_line(time.monotonic() + timeout)
-            broker.host, broker.port, broker.version = hello["host"], hello["port"], hello["version"]
+            on_bound(broker)
+            broker.version = broker._read_line(time.monotonic() + timeout)["version"]
         except (TimeoutError, EOFError) as error:
             process.kill()
             said = broker._last_words()
@@ -145,10 +154,20 @@ class EmbeddedBroker:
         return self._process.stderr.read(4000).decode("utf-8", "replace")
 
 
-def _command(port: int, any_port: bool, limits: Mapping[str, int]) -> list[str]:
-    command = [sys.executable, "-P", "-m", "routemq_tui.broker", "--port", str(port)]
-    if any_port:
-        command.append("--any-port")
+def _listener(port: int, any_port: bool) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port), backlog=_BACKLOG)
+    except OSError as error:
+        if not any_port or error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            reason = error.strerror or error
+            raise BrokerStartError(
+                f"the embedded broker cannot listen on {HOST} port {port}: {reason}"
+            ) from None
+    return socket.create_server((HOST, 0), backlog=_BACKLOG)
+
+
+def _command(listener: int, limits: Mapping[str, int]) -> list[str]:
+    command = [sys.executable, "-P", "-m", "routemq_tui.broker", "--listener", str(listener)]
     for name, value in limits.items():
         command += ["--limit", f"{name}={value}"]
     return command

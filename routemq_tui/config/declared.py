@@ -10,7 +10,7 @@ from pathlib import Path
 from routemq_tui.config import schema
 from routemq_tui.config.model import Place, Problem
 from routemq_tui.config.reader import Reader, Setting, Settings
-from routemq_tui.routing.discovery import FoundRoute
+from routemq_tui.routing.found import FoundRoute
 from routemq_tui.routing.router import unused_name
 
 _ROUTERS_OWN = ("topic", "handler", "shared")

@@ -10,8 +10,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from dotenv import dotenv_values
-
 from routemq_tui.config import kinds, schema
 from routemq_tui.config.kinds import Kind, from_text
 from routemq_tui.config.model import Place
@@ -148,6 +146,8 @@ def _dotenv(reader: Reader, file: Path) -> dict[str, tuple[str, Place]]:
     except SourceError as error:
         reader.problems.append(error.problem)
         return {}
+    from dotenv import dotenv_values  # here, as most projects have no such file
+
     values = dotenv_values(stream=io.StringIO(text))
     found = {}
     for name in VARIABLES:

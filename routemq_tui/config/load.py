@@ -22,7 +22,7 @@ from routemq_tui.config.resolve import (
 )
 from routemq_tui.config.source import LOCAL_FILE, SourceError, printable, read_source
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.routing.discovery import Discovery, discover
+from routemq_tui.routing.found import Discovery, discover
 
 Discover = Callable[[Sequence[str], Path], Discovery]
 NOTHING = Discovery()

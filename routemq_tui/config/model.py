@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from routemq_tui.routing.discovery import FoundRouter
+from routemq_tui.routing.found import FoundRouter
 
 ProtocolName = Literal["5", "3.1.1"]
 THEME_NAMES = ("auto", "dark", "light", "contrast", "ansi")

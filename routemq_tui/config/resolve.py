@@ -30,7 +30,7 @@ from routemq_tui.config.scaling import autoscales, resolve_scaling
 from routemq_tui.config.source import LOCAL_FILE
 from routemq_tui.config.tls import TLS_KEYS, resolve_tls
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
-from routemq_tui.routing.discovery import FoundRoute
+from routemq_tui.routing.found import FoundRoute
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import matches, subscription
 

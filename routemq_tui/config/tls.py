@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +39,7 @@ def resolve_tls(reader: Reader, root: Path, settings: Settings, address: BrokerU
         values["key_password"] = secret_from_file(reader, root, settings["key_password_file"])
     _refuse_key_alone(reader, settings)
     tls = TlsConfig(**values)
-    if tls.ca_file is not None:
-        _check_authorities(reader, settings["ca_file"], tls.ca_file)
-    if tls.cert_file is not None and ("key_file" not in settings or tls.key_file is not None):
-        _check_certificate(reader, settings, tls)
+    _try_out(reader, settings, tls)
     if tls.insecure:
         setting = settings["insecure"]
         hint = "remove it, and name the broker's authority with ca_file"
@@ -82,56 +77,10 @@ def _refuse_key_alone(reader: Reader, settings: Settings) -> None:
             reader.report(setting.place, setting.key, "a key without its certificate", "set cert_file too")
 
 
-def _check_authorities(reader: Reader, setting: Setting, path: str) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError:
-        message = f"found {setting.value!r}: it holds no certificate in PEM form"
-        reader.report(setting.place, setting.key, message, "PEM begins with -----BEGIN CERTIFICATE-----")
+def _try_out(reader: Reader, settings: Settings, tls: TlsConfig) -> None:
+    from routemq_tui.config import certificates  # here, as it loads OpenSSL
 
-
-@dataclass(slots=True)
-class _Password:
-    """Notes whether it was asked for: an encrypted key is told by that."""
-
-    password: str | None
-    asked: bool = False
-
-    def __call__(self) -> str:
-        self.asked = True
-        return self.password or ""
-
-
-def _check_certificate(reader: Reader, settings: Settings, tls: TlsConfig) -> None:
-    password = _Password(tls.key_password)
-    assert tls.cert_file is not None
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.cert_file, tls.key_file, password)
-        return
-    except ssl.SSLError as error:
-        mismatch = error.reason == "KEY_VALUES_MISMATCH"
-    except OSError:
-        mismatch = False
-    certificate, key = settings["cert_file"], settings.get("key_file")
-    blamed, hint = key or certificate, ""
-    if password.asked:
-        missing = tls.key_password is None
-        message = "its key is encrypted" if missing else "the password does not open its key"
-        hint = "set MQTT_KEY_PASSWORD or broker.key_password_file"
-    elif mismatch:
-        message = "the key does not belong to the certificate"
-    elif not _holds_certificate(tls.cert_file):
-        blamed, message = certificate, "it holds no certificate in PEM form"
-        hint = "PEM begins with -----BEGIN CERTIFICATE-----"
-    else:
-        message = "it holds no private key in PEM form"
-        hint = "" if key else "name the key's file with key_file"
-    reader.report(blamed.place, blamed.key, f"found {blamed.value!r}: {message}", hint)
-
-
-def _holds_certificate(path: str) -> bool:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError:
-        return False
-    return True
+    if tls.ca_file is not None:
+        certificates.check_authorities(reader, settings["ca_file"], tls.ca_file)
+    if tls.cert_file is not None and ("key_file" not in settings or tls.key_file is not None):
+        certificates.check_certificate(reader, settings, tls)

@@ -45,8 +45,9 @@ class OwnBroker(Protocol):
     def stop(self, timeout: float = ...) -> None: ...
 
 
-Start = Callable[[int, bool], OwnBroker]
-"""Port, and whether another will do."""
+Bound = Callable[[OwnBroker], object]
+Start = Callable[[int, bool, Bound], OwnBroker]
+"""Port, whether another will do, and what is called when connections can be made though not answered yet."""
 
 
 class BrokerHost:
@@ -69,7 +70,7 @@ class BrokerHost:
         self._broker: OwnBroker | None = None
         self._thread = threading.Thread(target=self._run, name="routemq-broker", daemon=True)
         self.address = external_address(settings) if self._starter is None else None
-        """Where workers connect to; None until our own broker has started once. It never changes after."""
+        """Where workers connect to; None until our own broker has its port. It never changes after."""
         self.never_started = self._starter is not None
         self.workers_connected = False
         """Told by the engine: whoever is connected proves that the broker is up."""
@@ -143,7 +144,7 @@ class BrokerHost:
         known = self.address
         try:
             # Workers know the first address for good: a restart has to come back there.
-            broker = start(known.port if known else self._settings.port, known is None)
+            broker = start(known.port if known else self._settings.port, known is None, self._bound)
         except (RoutemqError, OSError) as error:
             if self._reason != str(error):
                 self._journal.notice("error", str(error), "broker")
@@ -154,8 +155,7 @@ class BrokerHost:
         self._version = str(broker.version) if broker.version else None
         self._queues = {}
         self._dropped = None  # a new process counts anew
-        if known is None:
-            self.address = own_address(self._settings, broker, self.kind == "embedded")
+        self._bound(broker)
         self.never_started = False
         self._journal.event("broker", f"{self._version or self.kind} listens on {broker.host}:{broker.port}")
         if known is None and broker.port != self._settings.port:
@@ -163,6 +163,11 @@ class BrokerHost:
             self._journal.notice("information", text, "broker")
         self._set(BrokerState.UP, "")
         return True
+
+    def _bound(self, broker: OwnBroker) -> None:
+        if self.address is None:
+            self.address = own_address(self._settings, broker, self.kind == "embedded")
+            self._on_change()
 
     def _bury_own(self, broker: OwnBroker) -> None:
         reason = broker.exit_reason()
@@ -219,10 +224,10 @@ class BrokerHost:
 
 def _starter_of(kind: str, config: Config) -> Start | None:
     if kind == "embedded":
-        return lambda port, any_port: EmbeddedBroker.start(port, any_port=any_port)
+        return lambda port, any_port, bound: EmbeddedBroker.start(port, any_port=any_port, on_bound=bound)
     if kind == "mosquitto":
         folder = state_folder(config.root)
-        return lambda port, any_port: MosquittoBroker.start(folder, port, any_port=any_port)
+        return lambda port, any_port, _: MosquittoBroker.start(folder, port, any_port=any_port)
     return None
 
 

@@ -17,7 +17,7 @@ from routemq_tui.config.model import Config, RouteConfig
 from routemq_tui.config.source import LOCAL_FILE
 from routemq_tui.engine.instance_file import write_whole
 from routemq_tui.errors import RoutemqError
-from routemq_tui.routing.discovery import Discovery
+from routemq_tui.routing.found import Discovery
 
 _HEADER = "# Saved by routemq-tui. It wins over routemq.toml; --no-local starts without it.\n"
 _STARTS_WITH = 1

@@ -23,9 +23,6 @@ from routemq_tui.routing.router import Router
 from routemq_tui.routing.template import Template
 
 OF_A_ROUTER = "#"
-IN_WORKER = "ROUTEMQ_WORKER"
-"""Set in the environment of a worker process, to its name: a script that it imports must not start another
-engine."""
 
 
 class Declared(NamedTuple):

@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.routing.binding import BindError, Bound
-from routemq_tui.routing.declared import IN_WORKER, bind_declared, load_declared, load_middleware
+from routemq_tui.routing.declared import bind_declared, load_declared, load_middleware
+from routemq_tui.routing.found import IN_WORKER
 from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control

@@ -55,8 +55,6 @@ def test_a_taken_port_is_replaced_or_refused() -> None:
         broker = EmbeddedBroker.start(port)
         try:
             assert broker.port not in (0, port)
-            log = os.read(broker.log_fd, 65536).decode()
-            assert f"port {port} is not free" in log
         finally:
             broker.stop()
         with pytest.raises(BrokerStartError, match=f"port {port}: .*in use") as caught:

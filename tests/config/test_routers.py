@@ -10,8 +10,8 @@ import pytest
 
 from routemq_tui.config.load import ConfigError, load
 from routemq_tui.config.model import Config
-from routemq_tui.routing import discovery
-from routemq_tui.routing.discovery import discover
+from routemq_tui.routing import found
+from routemq_tui.routing.found import discover
 from routemq_tui.worker.main import load_declared
 
 SENSORS = """
@@ -144,7 +144,7 @@ def test_an_import_that_fails_stops_the_start(shop: Path, module: str, said: str
 
 
 def test_an_import_that_does_not_end(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "PATIENCE", 0.5)
+    monkeypatch.setattr(found, "PATIENCE", 0.5)
     (shop / "shop" / "bad.py").write_text("import time\ntime.sleep(60)")
     (problem,) = problems(shop)
     assert "importing did not end within 0.5 s" in problem

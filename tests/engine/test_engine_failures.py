@@ -85,9 +85,7 @@ def test_our_own_broker_is_started_restarted_and_ended(url: str, tmp_path: Path)
 def test_drops_of_the_embedded_broker_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("routemq_tui.engine.broker_host._INSPECT_EVERY", 0.1)
     start = EmbeddedBroker.start
-    tight = staticmethod(
-        lambda port, *, any_port: start(port, any_port=any_port, limits={"queue_messages": 5})
-    )
+    tight = staticmethod(lambda port, **others: start(port, **others, limits={"queue_messages": 5}))
     monkeypatch.setattr("routemq_tui.engine.broker_host.EmbeddedBroker.start", tight)
     port = free_port()
     config = make_config(tmp_path, 0, route(prefetch=1), broker=BrokerConfig(url="embedded", port=port))

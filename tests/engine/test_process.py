@@ -67,9 +67,7 @@ def test_half_a_report_is_not_waited_for(store: LogStore) -> None:
         assert got == [Subscribed(granted_qos=1)]
 
 
-def test_a_worker_has_the_environment_of_its_start(
-    store: LogStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_has_the_environment_of_its_start(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a fork server that runs already
     monkeypatch.setenv("SET_LATER", "here")
     monkeypatch.delenv("HOME")
