@@ -310,7 +310,7 @@ def serving(name: str, program: str | None) -> Iterator[Served]:
 
 def measure(broker_name: str, program: str | None, subject: str | int, case: Case) -> Result | None:
     """On a broker of its own."""
-    if broker_name == "embedded" and case.way == "drain":
+    if broker_name == "embedded" and case.qos:
         case = case._replace(messages=min(case.messages, Limits().queue_messages))  # it keeps no more
     if isinstance(subject, str):
         case = case._replace(messages=int(case.messages * SUBSCRIBERS[subject].share))

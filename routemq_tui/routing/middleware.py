@@ -81,7 +81,8 @@ def with_middleware(bound: Bound, middlewares: Sequence[Any]) -> Bound:
     for each in middlewares:
         check_middleware(each)
     if bound.is_async or any(map(_is_async, middlewares)):
-        return bound.around(_async_chain(bound, middlewares), is_async=True)
+        chain = _context_chain if any(hasattr(each, "handle") for each in middlewares) else _message_chain
+        return bound.around(chain(bound, middlewares), is_async=True)
     return bound.around(_sync_chain(bound.call, middlewares), is_async=False)
 
 
@@ -105,7 +106,24 @@ def _sync_step(middleware: Any, following: Callable[[Message], Any]) -> Callable
     return step
 
 
-def _async_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message], Any]:
+def _message_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message], Any]:
+    """Functions only: nothing but the message goes from one to the next."""
+    following = bound.call if bound.is_async else _awaitable(bound.call)
+    for middleware in reversed(middlewares):
+        step = _sync_step(middleware, following)
+        following = step if _is_async(middleware) else _awaitable(step)
+    return following
+
+
+def _awaitable(call: Callable[[Message], Any]) -> Callable[[Message], Awaitable[Any]]:
+    async def called(message: Message) -> Any:
+        result = call(message)
+        return await result if result is not None and inspect.isawaitable(result) else result
+
+    return called
+
+
+def _context_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message], Any]:
     """Both forms in any order: each step takes a context, from which either form gets its own."""
     following: NextHandler = _last(bound)
     for middleware in reversed(middlewares):
@@ -115,8 +133,8 @@ def _async_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message]
             else _function_step(middleware, following)
         )
 
-    async def call(message: Message) -> Any:
-        return await following(
+    def call(message: Message) -> Awaitable[Any]:
+        return following(
             _MessageContext(
                 topic=message.topic,
                 params=message.params,
@@ -127,7 +145,8 @@ def _async_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message]
             )
         )
 
-    return call
+    outermost = getattr(middlewares[0], "handle", None)
+    return call if outermost is None or inspect.iscoroutinefunction(outermost) else _awaitable(call)
 
 
 def _class_step(middleware: Any, following: NextHandler) -> NextHandler:
@@ -159,7 +178,7 @@ def _last(bound: Bound) -> NextHandler:
         message: Message = context["message"]
         untouched = not dict.__contains__(context, "payload") and context["params"] is message.params
         result = call(message) if untouched else _call_changed(full, context, message)
-        return await result if is_async or inspect.isawaitable(result) else result
+        return await result if is_async or (result is not None and inspect.isawaitable(result)) else result
 
     return last
 
