@@ -15,6 +15,10 @@ from itertools import accumulate
 
 from routemq_tui.engine.log_block import LogBlock
 from routemq_tui.engine.port import LogLine
+from routemq_tui.engine.time_limit import within
+
+PATIENCE = 0.5
+"""Seconds for the lines of a block; a sound expression takes about that for all of a store."""
 
 _SPECIAL = frozenset("\\.^$*+?{}[]|()")
 _ODD = tuple((character.encode()[:1], character.encode()) for character in "İıſ\u212a")
@@ -65,7 +69,10 @@ def _holding(data: bytes, text: bytes, count: int) -> Sequence[int]:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Lines from a level on, that match an expression, or with `!` before it those that do not."""
+    """Lines from a level on, that match an expression, or with `!` before it those that do not.
+
+    Asked for lines, it raises TooSlowError when the expression takes too long on them.
+    """
 
     text: str = ""
     level: int = 0
@@ -99,12 +106,18 @@ class LogFilter:
             return False
         if self.expression is None:
             return True
-        return (self.expression.search(line.text) is None) is self.inverted
+        search = self.expression.search
+        return within(PATIENCE, lambda: search(line.text) is None) is self.inverted
 
     def places(self, block: LogBlock, start: int, stop: int) -> Sequence[int]:
         """The places of the block's lines that pass, of those from `start` to `stop`, in order."""
+        if self.expression is None:
+            return block.from_level(self.level, start, stop)
+        return within(PATIENCE, lambda: self._places(block, start, stop))
+
+    def _places(self, block: LogBlock, start: int, stop: int) -> Sequence[int]:
         high = block.from_level(self.level, start, stop)
-        if self.expression is None or not high:
+        if not high:
             return high
         if len(high) * _DENSE < stop - start:
             return [place for place in high if self._matches(block, place) is not self.inverted]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 
 import pytest
@@ -370,3 +371,17 @@ async def test_the_bottom_line_shows_the_keys_of_the_logs_when_they_have_the_foc
         await seat.press("3")
         for shown in ("/ Filter", "n Next", "] Next error", "y Copy", "? Help", "q Quit"):
             assert shown in seat.text("#keys")
+
+
+@pytest.mark.parametrize("key", ["slash", "ctrl+f"])
+async def test_an_expression_that_would_never_end_is_given_up(sit: Sit, key: str) -> None:
+    async with sit() as seat:
+        await logged(seat, "a" * 40 + "!", "another line")
+        began = time.monotonic()
+        await seat.press(key, *"(a+)+$", "enter")
+        await seat.tick()
+        assert time.monotonic() - began < 10
+        assert "takes too long on a line" in seat.toasts()[-1]
+        # then all lines are there, and keys work
+        assert "another line" in seat.text("#logs-view")
+        assert (seat.main.logs.status.filter, seat.main.logs.status.search) == ("", "")

@@ -138,8 +138,10 @@ class LogWork:
         self._index.skip_waiting()
         return had
 
-    def forget_search(self) -> None:
-        self._search = None
+    def forget_search(self) -> bool:
+        """False when there was none."""
+        had, self._search = self._search is not None, None
+        return had
 
     @property
     def under_way(self) -> bool:
@@ -156,7 +158,10 @@ class LogWork:
         return ""
 
     def slice(self, seconds: float) -> bool:
-        """Work for so long; True when there is more to do."""
+        """Work for so long; True when there is more to do.
+
+        Raises TooSlowError: the search, or when there is none the filter, is to be given up.
+        """
         until = time.perf_counter() + seconds
         if self._search is not None:
             search = self._search

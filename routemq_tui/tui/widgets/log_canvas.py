@@ -18,6 +18,7 @@ from textual.strip import Strip
 
 from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogLine, LogReader
+from routemq_tui.engine.time_limit import TooSlowError
 from routemq_tui.tui.logs.feed import LogFeed
 from routemq_tui.tui.logs.page import ALL, LogPage, LogRow
 from routemq_tui.tui.logs.scan import LogWork
@@ -118,7 +119,7 @@ class LogCanvas(LineView, inherit_bindings=False):
         self._work.forget_search()
         self._work.came(near)
         if self._working:
-            self._work.slice(AT_ONCE)  # what is nearest at once, though other work was under way
+            self._slice(AT_ONCE)  # what is nearest at once, though other work was under way
         self.work()
         self._show()
 
@@ -178,7 +179,7 @@ class LogCanvas(LineView, inherit_bindings=False):
 
     def work(self) -> None:
         """Do what is to be done, at once or in slices."""
-        if not self._working and self._work.slice(AT_ONCE):
+        if not self._working and self._slice(AT_ONCE):
             self._working = True
             self.run_worker(self._work_on(), group="log", exit_on_error=True)
 
@@ -187,7 +188,7 @@ class LogCanvas(LineView, inherit_bindings=False):
         try:
             while self.size.height:
                 await _others_rest()
-                more = self._work.slice(SLICE)
+                more = self._slice(SLICE)
                 if not more or time.perf_counter() - shown > SHOW_EVERY:
                     self._show()
                     shown = time.perf_counter()
@@ -195,6 +196,21 @@ class LogCanvas(LineView, inherit_bindings=False):
                     return
         finally:
             self._working = False
+
+    def _slice(self, seconds: float) -> bool:
+        """Work for so long; True when there is more to do. Without an expression that takes too long."""
+        try:
+            return self._work.slice(seconds)
+        except TooSlowError:
+            what = "search" if self._work.forget_search() else "filter"
+            if what == "search":
+                self._search = None
+            else:
+                self.set_filter(LogFilter(level=self.filter.level))
+            self.app.notify(
+                f"The {what} takes too long on a line, and is left out: make it simpler", severity="warning"
+            )
+            return self._work.under_way
 
     def cancel(self) -> bool:
         """Leave a filter or a search at what it has found; False when none is under way."""

@@ -13,6 +13,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from routemq_tui.engine.port import LogLine
+from routemq_tui.engine.time_limit import TooSlowError, within
 from routemq_tui.tui.logs.index import Fold
 from routemq_tui.tui.logs.text import (
     Body,
@@ -32,6 +33,8 @@ KEPT = 512
 """Lines of which the text and the matches are kept."""
 MATCHES = 1_000
 """So many matches of one line are highlighted."""
+PATIENCE = 0.1
+"""Seconds for finding them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class LogPainter:
         self._inks = inks
         self._known: dict[int, _Known] = {}
         self._patterns: tuple[re.Pattern[str], ...] = ()
+        self._usable: tuple[re.Pattern[str], ...] = ()
+        """None, once they took too long on a line."""
 
     def row(self, line: LogLine, piece: Piece, look: Look) -> Strip:
         ground = "row--current" if piece.current else ""
@@ -133,12 +138,19 @@ class LogPainter:
     def _read(self, line: LogLine, patterns: tuple[re.Pattern[str], ...]) -> _Known:
         if patterns != self._patterns or len(self._known) > KEPT:
             self._known.clear()
-            self._patterns = patterns
+            self._patterns = self._usable = patterns
         known = self._known.get(line.seq)
         if known is None:
             body = body_of(line)
-            known = self._known[line.seq] = _Known(body, matches_of(body.plain, patterns))
+            known = self._known[line.seq] = _Known(body, self._matches(body.plain))
         return known
+
+    def _matches(self, text: str) -> list[tuple[int, int]]:
+        try:
+            return within(PATIENCE, lambda: matches_of(text, self._usable))
+        except TooSlowError:
+            self._usable = ()
+            return []
 
 
 def segments(text: str, start: int, end: int, layers: Sequence[Run], base: Style) -> list[Segment]:
