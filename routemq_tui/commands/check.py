@@ -19,7 +19,7 @@ from typing import Any
 
 from routemq_tui.commands.broker_test import Outcome, connect_once
 from routemq_tui.commands.options import add_config_arguments, load_from
-from routemq_tui.config.handlers import HandlerCheck, check_handlers
+from routemq_tui.config.handler_check import HandlerCheck, check_handlers
 from routemq_tui.config.load import ConfigError
 from routemq_tui.config.model import Config, Place, Problem, RouteConfig
 from routemq_tui.errors import ExitCode
@@ -101,7 +101,7 @@ def overlap_notes(routes: Sequence[RouteConfig]) -> list[str]:
 
 def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
     topic_filter = Template.parse(route.topic).filter
-    bound = checked.bound.get(route.name)
+    found = checked.found.get(route.name)
     return {
         "route": route.name,
         "filter": topic_filter,
@@ -110,7 +110,7 @@ def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
         "workers": route.workers,
         "from": _count_source(route),
         "handler": route.handler,
-        "location": bound.location if bound else None,
+        "location": found.location if found else None,
     }
 
 
@@ -156,7 +156,7 @@ def _table(rows: list[list[str]]) -> str:
 def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
     routes = []
     for route in config.routes:
-        bound = checked.bound.get(route.name)
+        found = checked.found.get(route.name)
         row = _row(route, checked)
         row["workers_from"] = row.pop("from")
         routes.append(
@@ -165,8 +165,8 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
                 "topic": route.topic,
                 "shared": route.shared,
                 "group": route.group,
-                "async": bound.is_async if bound else None,
-                "parameters": list(bound.uses) if bound else None,
+                "async": found.is_async if found else None,
+                "parameters": list(found.uses) if found else None,
             }
         )
     return {

@@ -1,0 +1,61 @@
+"""`routemq-tui check` with handler modules that do not let themselves be imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import run
+
+PROJECT = """
+[broker]
+url = "embedded"
+[routes.before]
+topic = "before/{id}"
+handler = "good:handle"
+[routes.odd]
+topic = "odd/{id}"
+handler = "odd:handle"
+[routes.after]
+topic = "after/{id}"
+handler = "good:handle"
+workers = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("import os\nos._exit(3)", "importing it ended the process, which exited with code 3"),
+        ("import os\nos.kill(os.getpid(), 9)", "importing it ended the process, which was killed by SIGKILL"),
+        ("raise SystemExit(4)", "exits when it is imported"),
+    ],
+)
+def test_a_module_that_ends_the_process_hurts_no_other_route(tmp_path: Path, module: str, said: str) -> None:
+    (tmp_path / "routemq.toml").write_text(PROJECT)
+    (tmp_path / "good.py").write_text("print('loaded')\nasync def handle(id): pass\n")
+    (tmp_path / "odd.py").write_text(module)
+    done = run("check", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "routemq.toml:9: routes.odd.handler:" in done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("routes.") == 1
+    assert "loaded" not in done.stdout
+    plan = json.loads(run("check", "--json", cwd=tmp_path).stdout)
+    assert [each["location"] for each in plan["routes"]] == ["good.py:2", None, "good.py:2"]
+
+
+def test_an_import_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from routemq_tui.config import handler_check
+    from routemq_tui.config.load import load
+
+    monkeypatch.setattr(handler_check, "PATIENCE", 0.5)
+    (tmp_path / "routemq.toml").write_text(PROJECT)
+    (tmp_path / "good.py").write_text("def handle(id): pass\n")
+    (tmp_path / "odd.py").write_text("import time\ntime.sleep(60)\n")
+    checked = handler_check.check_handlers(load(tmp_path / "routemq.toml").routes, tmp_path)
+    assert list(checked.found) == ["before", "after"]
+    (problem,) = checked.problems
+    assert "importing it did not end within 0.5 s" in str(problem)
