@@ -31,7 +31,7 @@ from routemq_tui.tui.keymap import key_lines, key_problems
 NAME = "check"
 HELP = "check the configuration and every handler, and print the plan"
 
-_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "from", "handler", "location")
+_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "autoscale", "from", "handler", "location")
 _NUMERIC = {"qos", "workers"}
 
 
@@ -108,6 +108,7 @@ def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
         "subscription": subscription(topic_filter, route.group if route.shared else None),
         "qos": route.qos,
         "workers": route.workers,
+        "autoscale": f"{route.min_workers}-{route.max_workers}" if route.autoscale else None,
         "from": _count_source(route),
         "handler": route.handler,
         "location": found.location if found else None,
@@ -127,7 +128,10 @@ def _count_source(route: RouteConfig) -> str | None:
 def _print_plan(config: Config, checked: HandlerCheck) -> None:
     rows = [_row(route, checked) for route in config.routes]
     if rows:
-        print(_table([[str(row[key] if row[key] is not None else "-") for key in _HEADINGS] for row in rows]))
+        # Few use it: without it there is no such column.
+        headings = [each for each in _HEADINGS if each != "autoscale" or any(row[each] for row in rows)]
+        cells = [[str(row[each] if row[each] is not None else "-") for each in headings] for row in rows]
+        print(_table(headings, cells))
         print()
     for router in config.routers:
         print(f"router: {router.reference} has {_counted(len(router.routes), 'route')} ({router.file})")
@@ -140,14 +144,14 @@ def _print_plan(config: Config, checked: HandlerCheck) -> None:
     print(f"{counts}: {_counted(len(checked.problems), 'problem') if checked.problems else 'no problems'}")
 
 
-def _table(rows: list[list[str]]) -> str:
-    lines = [[heading.upper() for heading in _HEADINGS], *rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(_HEADINGS))]
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [[heading.upper() for heading in headings], *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = []
     for line in lines:
         cells = [
             cell.rjust(width) if heading in _NUMERIC else cell.ljust(width)
-            for heading, cell, width in zip(_HEADINGS, line, widths, strict=True)
+            for heading, cell, width in zip(headings, line, widths, strict=True)
         ]
         shown.append("  ".join(cells).rstrip())
     return "\n".join(shown)
@@ -159,6 +163,7 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
         found = checked.found.get(route.name)
         row = _row(route, checked)
         row["workers_from"] = row.pop("from")
+        row["autoscale"] = _autoscale_as_json(route)
         routes.append(
             row
             | {
@@ -182,6 +187,16 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
         "notes": overlap_notes(config.routes),
         "warnings": [_as_json(warning) for warning in config.warnings],
         "problems": [_as_json(problem) for problem in checked.problems],
+    }
+
+
+def _autoscale_as_json(route: RouteConfig) -> dict[str, Any] | None:
+    if not route.autoscale:
+        return None
+    return {
+        "min_workers": route.min_workers,
+        "max_workers": route.max_workers,
+        "policy": str(route.scaling.policy),
     }
 
 

@@ -22,7 +22,11 @@ handler = "odd:handle"
 topic = "after/{id}"
 handler = "good:handle"
 workers = 2
+min_workers = 2
+max_workers = 6
+autoscale = true
 """
+AUTOSCALE = {"min_workers": 2, "max_workers": 6, "policy": "utilisation"}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,8 @@ def test_a_module_that_ends_the_process_hurts_no_other_route(tmp_path: Path, mod
     assert done.stderr.count("routes.") == 1
     assert "loaded" not in done.stdout
     plan = json.loads(run("check", "--json", cwd=tmp_path).stdout)
+    assert [each["autoscale"] for each in plan["routes"]] == [None, None, AUTOSCALE]
+    assert "2-6" in done.stdout
     assert [each["location"] for each in plan["routes"]] == ["good.py:2", None, "good.py:2"]
 
 
