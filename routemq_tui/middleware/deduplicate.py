@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from routemq_tui import wal
 from routemq_tui.routing.middleware import Context, Middleware, NextHandler
 
 Key = Callable[[Context], object]
@@ -78,8 +79,8 @@ class _InFile:
     @property
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
-            database = sqlite3.connect(self._file, timeout=10.0, isolation_level=None)
-            database.execute("PRAGMA journal_mode=WAL")
+            database = wal.connect(self._file, patience=10.0)
+            database.isolation_level = None
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute(
                 "CREATE TABLE IF NOT EXISTS seen (digest BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from routemq_tui import wal
 from routemq_tui.errors import RoutemqError
 
 FILE_NAME = "dead-letters.sqlite3"
@@ -183,10 +184,9 @@ class DeadLetterStore:
                 self._connection = sqlite3.connect(address, timeout=self.patience, uri=True)
                 self._connection.row_factory = sqlite3.Row
                 return self._connection
-            connection = sqlite3.connect(self.path, timeout=self.patience)
+            connection = wal.connect(self.path, self.patience)
             connection.row_factory = sqlite3.Row
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.executescript(_SCHEMA)
             except sqlite3.Error:
