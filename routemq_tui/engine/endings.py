@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from routemq_tui.engine.ledgers import Death
 from routemq_tui.engine.process import WorkerProcess, exit_words
+from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.engine.told import Current
 from routemq_tui.errors import ExitCode
@@ -52,7 +53,7 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
     drained = slot.drained if code == ExitCode.OK else None
     by_us = "killed for what it wrote to its control pipe" if process.killed else ""
     topic = slot.current_topic()
-    words = exit_words(code, topic, slot.status.reason if killed else by_us)
+    words = harmless(exit_words(code, topic, slot.status.reason if killed else by_us))
     in_flight = slot.words[cells.IN_FLIGHT]
     suspect = 0
     in_order = drained is not None or slot.stopped or slot.hopeless

@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 
 from routemq_tui.engine.log_store import LogStore
+from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.snapshot import Notice
 
 ENGINE = "engine"
@@ -44,6 +45,7 @@ class Journal:
         """Something a user wants told once; it is in the log too."""
         with self._lock:
             self._number += 1
+            text = harmless(text)
             self._notices.append(Notice(self._number, time.time(), severity, text))
         self.event(source, text.removeprefix(source).lstrip(": "), _LEVELS[severity])
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.states import Event
 from routemq_tui.units import format_seconds
 from routemq_tui.worker import spec
@@ -48,7 +49,7 @@ def _disconnected(slot: Slot, report: spec.Disconnected, now: float) -> None:
 def _hopeless(slot: Slot, report: spec.ImportFailed | spec.Refused | spec.TakenOver, now: float) -> None:
     reason = "another client uses it" if isinstance(report, spec.TakenOver) else report.reason
     slot.unwelcome = not isinstance(report, spec.ImportFailed)
-    slot.hopeless = f"{_HOPELESS[type(report)]}: {reason}"
+    slot.hopeless = harmless(f"{_HOPELESS[type(report)]}: {reason}")
 
 
 def _draining(slot: Slot, report: spec.Draining, now: float) -> None:

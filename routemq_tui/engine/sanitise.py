@@ -115,6 +115,11 @@ def clean_line(line: str, cut: int = 0, unit: str = "characters") -> CleanLine:
     return CleanLine(text, ansi)
 
 
+def harmless(text: str) -> str:
+    """Somebody else's words in one line without colours: an error, a topic, a reason."""
+    return clean_line(text).text
+
+
 def clean_bytes(line: bytes, cut: int = 0) -> CleanLine:
     """One line as it came from a file descriptor; `cut` counts bytes."""
     return clean_line(line.decode("utf-8", "replace"), cut, "bytes")

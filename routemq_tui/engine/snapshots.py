@@ -15,6 +15,7 @@ from routemq_tui.engine.histories import HistoryKeeper, joined
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.metrics import Totals, Window, add_windows, metrics_of, take_sample
 from routemq_tui.engine.port import Span
+from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.scaling import scaling_snapshot
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import (
@@ -172,7 +173,7 @@ def _route_snapshot(crew: Crew, share: float | None, now: float, now_ns: int) ->
         metrics=_joined(totals, crew.rate, crew.window, slots),
         history=crew.keeper.history,
         workers=tuple(workers),
-        reason="; ".join(f"{slot.name} {slot.holding}" for slot in slots if slot.holding),
+        reason=harmless("; ".join(f"{slot.name} {slot.holding}" for slot in slots if slot.holding)),
         tapped=crew.tapped,
         sampled=share,
         scaling=scaling_snapshot(crew, now, time.time()),
@@ -207,7 +208,7 @@ def _worker_snapshot(
         slot=slot.number,
         state=status.state,
         client_id=slot.client_id,
-        reason=slot.note or status.reason,
+        reason=harmless(slot.note or status.reason),
         pid=process.pid if process else None,
         connected=bool(counters.connected),
         metrics=metrics,
@@ -219,8 +220,8 @@ def _worker_snapshot(
         last_exit=slot.exits[-1].words if slot.exits else None,
         exits=tuple(slot.exits),
         memory_limit=slot.route.limits.memory,
-        last_error=slot.last_error,
-        current_topic=current[0] if current else None,
+        last_error=harmless(slot.last_error) if slot.last_error else None,
+        current_topic=harmless(current[0]) if current else None,
         current_for=max(now_ns - current[1], 0) / 1e9 if current else None,
         history=slot.keeper.history,
     )

@@ -105,6 +105,11 @@ def until_mended(payload):
     if not os.path.exists(payload["flag"]):
         os._exit(9)
 
+def quoting(payload: str):
+    if payload.startswith("die"):
+        os._exit(9)
+    raise ValueError("bad " + payload)
+
 def hostile(payload):
     print("\\x1b]0;owned\\x07 [bold]markup[/]")
     os.write(1, b"caf\\xe9\\n")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
 from routemq_tui.broker.handle import EmbeddedBroker
-from routemq_tui.config.model import AppConfig
+from routemq_tui.config.model import AppConfig, OnError
 from routemq_tui.engine import commands
 from routemq_tui.engine.engine import Engine
 from routemq_tui.engine.lock import AlreadyRunningError
@@ -322,6 +324,35 @@ def test_hostile_output_arrives_harmless(start_rig: StartRig) -> None:
         assert ("stdout", "␛]0;owned␇ [bold]markup[/]") in lines
         assert ("stdout", "caf\ufffd") in lines
         assert lines["stderr", "red"].ansi == "\x1b[31mred\x1b[0m"
+
+
+@pytest.mark.parametrize("on_error", [OnError.DROP, OnError.STOP])
+def test_an_error_that_quotes_a_hostile_payload_is_harmless_wherever_it_is_told(
+    start_rig: StartRig, on_error: OnError
+) -> None:
+    with start_rig(route(handler="quoting", on_error=on_error)) as rig:
+        rig.until_running(1)
+        rig.publish(1, payload=b"x\x1b]2;owned\x07\xc2\x9b2J\xe2\x80\xae")
+        rig.until(lambda: "bad x" in str(rig.route().workers[0].last_error), "it is told")
+        if on_error is OnError.STOP:
+            rig.until(lambda: "bad x" in rig.route().workers[0].reason, "it stopped")
+            rig.until(lambda: rig.route().workers[0].exits, "its end is told")
+        else:
+            rig.until(lambda: "bad x" in str(rig.notices()), "there is a notice")
+        told = [*rig.notices().splitlines(), *_strings(dataclasses.asdict(rig.route()))]
+        assert any("␛]2;owned␇" in each for each in told)
+        assert all(each.isprintable() for each in told)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, Iterable):
+        for each in value:
+            yield from _strings(each)
 
 
 def test_a_worker_that_loses_its_client_id_does_not_fight(start_rig: StartRig) -> None:

@@ -14,6 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from routemq_tui.engine.sanitise import harmless
 from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.tones import Fragment, Tone
 
@@ -68,7 +69,12 @@ class Inks:
 
 def paint(inks: Inks, fragments: Iterable[Fragment], width: int, ground: str = "") -> Strip:
     """The fragments in exactly `width` cells, on the widget's own ground or that of a component class."""
-    segments = [Segment(text, inks.ink(tone, ground)) for text, tone in fragments if text]
+    # Topics and payloads come from anybody: none may send the terminal a sequence.
+    segments = [
+        Segment(text if text.isprintable() else harmless(text), inks.ink(tone, ground))
+        for text, tone in fragments
+        if text
+    ]
     return Strip(segments).adjust_cell_length(width, inks.ground(ground))
 
 
