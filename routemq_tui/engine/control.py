@@ -1,4 +1,4 @@
-"""A running engine's control socket: JSON lines over a unix socket in `.routemq/`, for the owner only.
+"""A running engine's control socket: JSON lines over a unix socket in `.routemq/run/`, for the owner only.
 
 A request is one line, `{"do": "scale", "route": "temperature", "count": 4}`; an answer is one line,
 `{"ok": true, …}` or `{"ok": false, "error": "…"}`; `logs` with `follow` answers with a line a batch until the
@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import socketserver
+import stat
 import tempfile
 import threading
 import time
@@ -40,6 +41,7 @@ from routemq_tui.engine.commands import (
     StartWorker,
     Stop,
 )
+from routemq_tui.engine.lock import STATE_FOLDER
 from routemq_tui.engine.message_store import MESSAGES_MOST
 from routemq_tui.engine.messages_json import message_values
 from routemq_tui.engine.port import EnginePort, LogBatch
@@ -53,11 +55,15 @@ _FOLLOW_EVERY = 0.1
 
 
 def socket_path(root: Path, node: str) -> Path:
-    """Where the engine of this project and node listens; in the temporary folder when that is too long."""
-    path = root / ".routemq" / f"{node}.sock"
+    """Where the engine of this project and node listens; in the temporary folder when that is too long.
+
+    The folder is one of our own: `.routemq/` itself may be a mounted volume, which is somebody else's.
+    """
+    # The engine's root has no links in it; whoever looks for it may come by one.
+    path = root.resolve() / STATE_FOLDER / "run" / f"{node}.sock"
     if len(os.fsencode(path)) <= _MAX_PATH:
         return path
-    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"routemq-{os.getuid()}" / f"{digest}.sock"
 
 
@@ -77,11 +83,7 @@ class ControlServer:
     def start(self) -> None:
         """Raises OSError when the socket cannot be made. The caller holds the project's lock, so a socket
         file that lies there is a dead engine's."""
-        folder = self.path.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        known = folder.stat()
-        if known.st_uid != os.getuid() or known.st_mode & 0o077:
-            raise PermissionError(errno.EPERM, "its folder is not ours alone (mode 0700)", str(folder))
+        _make_private(self.path.parent)
         self.path.unlink(missing_ok=True)
         # The folder keeps others out, also before the mode is set.
         self._server = _Server(str(self.path), self._engine)
@@ -99,6 +101,16 @@ class ControlServer:
         self._thread.join(1.0)
         server.server_close()
         self.path.unlink(missing_ok=True)
+
+
+def _make_private(folder: Path) -> None:
+    """A folder that only we may enter; raises PermissionError when it is somebody else's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = folder.lstat()
+    if known.st_uid != os.geteuid() or not stat.S_ISDIR(known.st_mode):
+        raise PermissionError(errno.EPERM, "its folder is not ours", str(folder))
+    if known.st_mode & 0o077:  # Kubernetes opens a volume to `fsGroup` anew at each start of a pod
+        folder.chmod(0o700)
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

@@ -228,7 +228,8 @@ def test_only_the_owner_comes_in(control_rig: tuple[Rig, Path]) -> None:
     _, root = control_rig
     folder = root / ".routemq"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((folder / "local.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "run").stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "run" / "local.sock").stat().st_mode) == 0o600
     assert stat.S_IMODE((folder / "local.json").stat().st_mode) == 0o600
 
 
@@ -273,17 +274,17 @@ def test_stop_ends_the_engine_and_its_files(start_rig: StartRig, tmp_path: Path)
     with start_rig(route(), app=AppConfig(node="mine")) as rig, client(tmp_path, "mine") as ctl:
         rig.until_running(1)
         folder = tmp_path / ".routemq"
-        assert {one.name for one in folder.glob("mine.*")} >= {"mine.sock", "mine.json", "mine.lock"}
+        assert {one.name for one in folder.rglob("mine.*")} >= {"mine.sock", "mine.json", "mine.lock"}
         assert ctl.ask(do="stop")["ok"]
         assert rig.engine.wait(10)
-        assert {one.name for one in folder.glob("mine.*")} & {"mine.sock", "mine.json"} == set()
+        assert {one.name for one in folder.rglob("mine.*")} & {"mine.sock", "mine.json"} == set()
         assert ctl.ask(do="kill", worker="jobs/1") == {"ok": False, "error": "the engine has stopped"}
         assert "shut down" not in rig.log_text()
 
 
 def test_a_dead_engines_socket_is_replaced(start_rig: StartRig, tmp_path: Path) -> None:
-    folder = tmp_path / ".routemq"
-    folder.mkdir()
+    folder = tmp_path / ".routemq" / "run"
+    folder.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(folder / "local.sock"))
     with start_rig(route()), client(tmp_path) as ctl:
@@ -291,7 +292,7 @@ def test_a_dead_engines_socket_is_replaced(start_rig: StartRig, tmp_path: Path) 
 
 
 def test_without_a_control_socket_the_workers_work_all_the_same(start_rig: StartRig, tmp_path: Path) -> None:
-    (tmp_path / ".routemq" / "local.sock" / "in the way").mkdir(parents=True)
+    (tmp_path / ".routemq" / "run" / "local.sock" / "in the way").mkdir(parents=True)
     with start_rig(route()) as rig:
         rig.until_running(1)
         assert "no control socket at" in rig.notices()
@@ -299,9 +300,31 @@ def test_without_a_control_socket_the_workers_work_all_the_same(start_rig: Start
         rig.until_running(2)
 
 
-def test_a_folder_open_to_others_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    with pytest.raises(PermissionError, match="not ours alone"):
+def test_a_volume_of_somebody_else_holds_a_folder_of_ours(tmp_path: Path) -> None:
+    # given a state folder as Kubernetes mounts it: open to a group, and what lies in it as well
+    volume = tmp_path / ".routemq"
+    volume.mkdir()
+    volume.chmod(0o2775)
+    path = socket_path(tmp_path, "local")
+    for _ in range(2):
+        # when it is started there, also by the next pod
+        server = ControlServer(None, path)  # type: ignore[arg-type]
+        server.start()
+        # then the socket is in a folder where only we come in, and the volume is left as it was
+        assert path.is_socket()
+        assert stat.S_IMODE(path.parent.stat().st_mode) & 0o777 == 0o700
+        assert stat.S_IMODE(volume.stat().st_mode) == 0o2775
+        server.stop()
+        path.parent.chmod(0o2770)
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    with pytest.raises(PermissionError, match="not ours"):
+        ControlServer(None, link / "any.sock").start()  # type: ignore[arg-type]
+    monkeypatch.setattr("routemq_tui.engine.control.os.geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(PermissionError, match="not ours"):
         ControlServer(None, tmp_path / "any.sock").start()  # type: ignore[arg-type]
 
 
@@ -309,4 +332,12 @@ def test_a_long_path_is_replaced_by_a_short_one(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120)
     assert len(str(socket_path(deep, "local"))) < 100
     assert socket_path(deep, "local") != socket_path(deep, "other")
-    assert socket_path(Path("/p"), "n") == Path("/p/.routemq/n.sock")
+    assert socket_path(Path("/p"), "n") == Path("/p/.routemq/run/n.sock")
+
+
+def test_a_project_is_found_by_a_link_to_it_too(tmp_path: Path) -> None:
+    for name in ("short", "d" * 120):
+        project, link = tmp_path / name, tmp_path / f"link-{len(name)}"
+        project.mkdir()
+        link.symlink_to(project)
+        assert socket_path(link, "local") == socket_path(project, "local")
