@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from routemq_tui.config.load import load
-from tests.cli.program import environment
-from tests.waiting import free_port
+from tests.cli.program import command, environment, run
+from tests.conftest import Mosquitto
+from tests.waiting import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -88,12 +92,19 @@ def test_systemd_unit(tmp_path: Path) -> None:
     assert (done.returncode, said) == (0, [])
 
 
-@pytest.mark.parametrize("source", ["deploy/routemq.toml", "deploy/kubernetes/configmap.yaml"])
-def test_the_configuration_that_is_shipped(source: str, tmp_path: Path) -> None:
+SHIPPED = ["deploy/routemq.toml", "deploy/kubernetes/configmap.yaml"]
+
+
+def write_shipped(source: str, folder: Path) -> None:
     text = (ROOT / source).read_text()
     if source.endswith(".yaml"):
         text = "\n".join(line[4:] for line in text.partition("routemq.toml: |\n")[2].splitlines())
-    (tmp_path / "routemq.toml").write_text(text)
+    (folder / "routemq.toml").write_text(text)
+
+
+@pytest.mark.parametrize("source", SHIPPED)
+def test_the_configuration_that_is_shipped(source: str, tmp_path: Path) -> None:
+    write_shipped(source, tmp_path)
     config = load(tmp_path / "routemq.toml", environment={})
     assert config.routes
     assert not config.warnings
@@ -105,6 +116,66 @@ def test_the_configuration_that_is_shipped(source: str, tmp_path: Path) -> None:
     assert pod is not None
     longest = int(grace[1] if source.endswith(".toml") else pod[1])
     assert config.app.shutdown_timeout + 5 <= longest
+
+
+def temperature(project: Path, node: str) -> dict[str, Any]:
+    """The route of a node that runs, as `ctl` tells it; empty before that."""
+    done = run("ctl", "--node", node, "snapshot", "--json", cwd=project)
+    routes = json.loads(done.stdout)["routes"] if done.returncode == 0 else []
+    return next((each for each in routes if each["name"] == "temperature"), {})
+
+
+@contextmanager
+def instance(project: Path, node: str, broker: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        command("run", "--headless"),
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment(ROUTEMQ_NODE=node, MQTT_BROKER=broker),
+    )
+    try:
+        wait_until(lambda: temperature(project, node).get("running") == 2, 20, f"{node} runs")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("source", SHIPPED)
+def test_a_node_that_is_scaled_away_leaves_its_share_to_the_others(
+    source: str, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    # given two nodes with the settings that are shipped
+    write_shipped(source, tmp_path)
+    shutil.copytree(ROOT / "routes", tmp_path / "routes")
+    broker = f"mqtt://127.0.0.1:{mosquitto.port}"
+    with instance(tmp_path, "routemq-0", broker), instance(tmp_path, "routemq-1", broker) as scaled_away:
+        # when one is told to go
+        scaled_away.send_signal(signal.SIGTERM)
+        assert scaled_away.wait(20) == 0
+        words = ("--broker", broker, "-q", "1", "--count", "200", "sensors/{int:1..5}/temperature")
+        assert run("publish", *words, '{"celsius": 20}', cwd=tmp_path).returncode == 0
+        # then the other one handles all that comes
+        wait_until(lambda: temperature(tmp_path, "routemq-0")["ok"] == 200, 20, "all are handled")
+
+
+def workers_manifest() -> str:
+    return (DEPLOY / "kubernetes" / "workers.yaml").read_text()
+
+
+def test_a_broker_that_is_away_kills_no_pod() -> None:
+    probes = dict(re.findall(r"(\w+)Probe:\n +httpGet: \{path: (\S+),", workers_manifest()))
+    assert probes == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
+
+
+def test_a_pod_is_told_once_to_end() -> None:
+    """SIGTERM drains, and a second wish to stop kills: a hook that says so before it would have that done."""
+    assert "preStop" not in re.sub(r"#.*", "", workers_manifest())
+
+
+def test_a_service_of_any_name_leaves_the_environment_alone() -> None:
+    assert re.search(r"^      enableServiceLinks: false$", workers_manifest(), re.MULTILINE)
 
 
 def test_the_command_of_the_container(tmp_path: Path) -> None:
