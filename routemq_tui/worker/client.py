@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from typing import Any
 
 import msgspec
+from paho.mqtt.client import MQTTMessageInfo
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -14,13 +18,20 @@ from routemq_tui.worker.connection import Connection
 _UNSENT_LIMIT = 1024 * 1024
 """Bytes waiting for the kernel from which on a publisher waits: memory stays bounded."""
 _WAIT_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
 
 
 class HandlerClient:
-    """Thread-safe: a handler may publish from threads of its own."""
+    """Thread-safe: a handler may publish from threads of its own. Made on the worker's loop.
+
+    `_client_id` is there as paho has it: RouteMQ's own middleware logs it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._client_id: bytes = connection.client._client_id
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
 
     def publish(
         self,
@@ -30,7 +41,7 @@ class HandlerClient:
         retain: bool = False,
         *,
         correlation_data: bytes | None = None,
-    ) -> None:
+    ) -> Published:
         """Send a message; bytes and text as they are, anything else as JSON. Does not wait for the broker.
 
         While the connection is away, QoS 1 and 2 are kept and sent later (at most 10,000); QoS 0 and what is
@@ -51,6 +62,57 @@ class HandlerClient:
             raise ConnectionError(f"not published to {topic}: the connection to the broker is broken")
         if socket is not None and socket.unsent > _UNSENT_LIMIT:
             socket.wait_sent(_UNSENT_LIMIT // 2, _WAIT_SECONDS)
+        info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # what paho keeps to send it later is not a failure
+        return Published(info, self)
+
+    def _read_on(self) -> None:
+        """The broker's answer may stand behind messages for which reading is held back. Any thread."""
+        self._loop.call_soon_threadsafe(self._connection.link.resume_reading)
+
+
+class Published:
+    """A message given to the connection, as paho's `MQTTMessageInfo` tells of it; `rc, mid = …` works too.
+
+    `rc` is always 0: what is not taken raises. Published is QoS 0 when it was written, QoS 1 and 2 when the
+    broker has answered.
+    """
+
+    __slots__ = ("_client", "_info")
+
+    def __init__(self, info: MQTTMessageInfo, client: HandlerClient) -> None:
+        self._info, self._client = info, client
+
+    @property
+    def rc(self) -> MQTTErrorCode:
+        return self._info.rc
+
+    @property
+    def mid(self) -> int:
+        return self._info.mid
+
+    def __getitem__(self, index: int) -> int:
+        return (self.rc, self.mid)[index]
+
+    def is_published(self) -> bool:
+        return self._info.is_published()
+
+    def wait_for_publish(self, timeout: float | None = None) -> None:
+        """Block until it is published or `timeout` seconds are over, on a thread of the handler's own.
+
+        RuntimeError on the worker's thread: the broker's answer is read there, and would never come.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.is_published():
+            if threading.get_ident() == self._client._thread:
+                raise RuntimeError(
+                    "the broker's answer is read on this thread, so it cannot wait for it: "
+                    "await asyncio.to_thread(info.wait_for_publish, 5)"
+                )
+            left = _LOOK_SECONDS if until is None else min(_LOOK_SECONDS, until - time.monotonic())
+            if left <= 0:
+                return
+            self._client._read_on()
+            self._info.wait_for_publish(left)
 
 
 def _payload_bytes(payload: Any) -> bytes:
