@@ -1,4 +1,8 @@
-"""Tells systemd how the program is (`Type=notify`): ready, reloading, stopping, and alive for a watchdog."""
+"""Tells systemd how the program is (`Type=notify`): ready, reloading, stopping, and alive for a watchdog.
+
+Ready is an engine that runs. How its workers and the broker do is in the status: systemd would kill a healthy
+program for a broker that is away.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import socket
 import time
 from collections.abc import Mapping
 
-from routemq_tui.engine.snapshot import EngineState, Health, Snapshot
+from routemq_tui.engine.snapshot import BrokerState, EngineState, Snapshot
 
 STATUS_EVERY = 5.0
 FRESH = 5.0
@@ -36,7 +40,7 @@ class SystemdNotifier:
             return
         now = time.monotonic()
         lines = []
-        if not self._ready and snapshot.state is EngineState.RUNNING and _serves(snapshot):
+        if not self._ready and snapshot.state is EngineState.RUNNING:
             self._ready = True
             lines.append("READY=1")
         if not self._stopping and snapshot.state is EngineState.STOPPING:
@@ -77,12 +81,10 @@ def _address(text: str) -> str | None:
     return text if text.startswith("/") else None
 
 
-def _serves(snapshot: Snapshot) -> bool:
-    return snapshot.health is not Health.UNHEALTHY
-
-
 def _words(snapshot: Snapshot) -> str:
+    broker = snapshot.broker
+    why = " ".join(broker.reason.split()) if broker.state is not BrokerState.UP else ""  # it is one line
     return (
         f"{snapshot.state}, {snapshot.health}: {snapshot.running} of {snapshot.desired} workers, "
-        f"broker {snapshot.broker.state}"
+        f"broker {broker.state}{f': {why}' if why else ''}"
     )

@@ -92,6 +92,18 @@ def test_systemd_unit(tmp_path: Path) -> None:
     assert (done.returncode, said) == (0, [])
 
 
+def test_the_unit_starts_a_fresh_project_and_may_write_where_it_must() -> None:
+    """A path to write to that is not there ends a unit before it begins (226/NAMESPACE)."""
+    unit = (DEPLOY / "systemd" / "routemq.service").read_text()
+    (folder,) = re.findall(r"^WorkingDirectory=(.+)$", unit, re.MULTILINE)
+    # `ctl save` makes files in the folder itself, and the folder is there or nothing starts
+    assert re.findall(r"^ReadWritePaths=(.+)$", unit, re.MULTILINE) == [folder]
+    (kept,) = re.findall(r"^ReadOnlyPaths=(.+)$", unit, re.MULTILINE)
+    assert all(path.startswith(f"-{folder}/") for path in kept.split())
+    # it may belong to root: then the service cannot make its own folder in it
+    assert re.search(rf"^ExecStartPre=\+/usr/bin/install -d .*{folder}/\.routemq$", unit, re.MULTILINE)
+
+
 SHIPPED = ["deploy/routemq.toml", "deploy/kubernetes/configmap.yaml"]
 
 

@@ -10,7 +10,7 @@ from time import time
 
 import pytest
 
-from routemq_tui.engine.snapshot import EngineState, Health, Snapshot
+from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState, Health, Snapshot
 from routemq_tui.headless.notify import SystemdNotifier
 from tests.fakes.snapshots import busy
 
@@ -40,10 +40,10 @@ def heard(listener: socket.socket) -> list[str]:
         return found
 
 
-def test_ready_once_it_serves_then_stopping(systemd: tuple[socket.socket, str]) -> None:
+def test_ready_once_the_engine_runs_then_stopping(systemd: tuple[socket.socket, str]) -> None:
     listener, address = systemd
     notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
-    notifier.look(shown(health=Health.UNHEALTHY))
+    notifier.look(shown(state=EngineState.STARTING))
     assert [line for line in heard(listener) if "READY" in line] == []
     for _ in range(3):
         notifier.look(shown())
@@ -53,6 +53,22 @@ def test_ready_once_it_serves_then_stopping(systemd: tuple[socket.socket, str]) 
     for _ in range(3):
         notifier.look(shown(state=EngineState.STOPPING))
     assert heard(listener).count("STOPPING=1") == 1
+    notifier.close()
+
+
+def test_a_broker_that_is_away_is_told_and_does_not_keep_the_start_waiting(
+    systemd: tuple[socket.socket, str],
+) -> None:
+    listener, address = systemd
+    notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
+    away = BrokerSnapshot("external", "broker:1883", BrokerState.DOWN, reason="no route\nto host")
+    notifier.look(shown(health=Health.UNHEALTHY, broker=away))
+    status = "STATUS=running, unhealthy: 5 of 6 workers, broker down: no route to host"
+    assert heard(listener) == ["READY=1", status]
+    # nor does it keep a reload waiting
+    notifier.reloading()
+    notifier.look(shown(health=Health.UNHEALTHY, broker=away))
+    assert "READY=1" in heard(listener)
     notifier.close()
 
 
