@@ -54,6 +54,7 @@ class Crew:
         self.leaving = False
         """The route is no more: all slots go, and then it does."""
         self.successor: RouteConfig | None = None
+        """Of a route that leaves: what comes in its place when all is drained."""
         self.scaler = self._new_scaler()
         """Of a route whose workers can be scaled."""
         self._around = around

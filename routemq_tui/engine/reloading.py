@@ -21,6 +21,7 @@ _IDENTITY = ("topic", "group", "shared")
 """What a session at the broker was made for: with another one, the route is another route."""
 _COUNTS = ("workers", "min_workers", "max_workers", "autoscale", "scaling")
 _SILENT = ("name", "place", "written", *_IDENTITY)
+_ALL = [each.name for each in fields(RouteConfig) if each.name not in ("name", "place", "written")]
 
 
 @dataclass
@@ -73,6 +74,10 @@ class Reloading:
             if name not in before:
                 self._supervisor.add(route)
                 told.done.append(f"+{name}")
+            elif crew is not None and crew.leaving:  # another reload before all of the old route had gone
+                self._supervisor.add(route)
+                if names := _names(before[name], route, _ALL):
+                    told.done.append(f"{name} ({names}) when the old route is drained")
             elif _differ(before[name], route, _IDENTITY):
                 self._supervisor.remove(name, instead=route)
                 told.done.append(f"{name} replaced ({_names(before[name], route, _IDENTITY)})")

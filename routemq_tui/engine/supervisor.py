@@ -92,7 +92,12 @@ class Supervisor:
             crew.config = config
 
     def add(self, route: RouteConfig) -> None:
-        self.crews[route.name] = Crew(self._config, route, self._around)
+        """From now on, or as soon as one of the same name that is being drained has gone."""
+        leaving = self.crews.get(route.name)
+        if leaving is None:
+            self.crews[route.name] = Crew(self._config, route, self._around)
+        else:
+            leaving.successor = route
 
     def remove(self, name: str, instead: RouteConfig | None = None) -> None:
         """Drain all workers of a route, end their sessions; then it is gone, or another takes its place."""
@@ -102,7 +107,8 @@ class Supervisor:
 
     def _let_go_of(self, crew: Crew) -> None:
         del self.crews[crew.route.name]
-        self._journal.notice("information", f"{crew.route.name}: the route is gone")
+        words = "the old route is gone, the new one begins" if crew.successor else "the route is gone"
+        self._journal.notice("information", f"{crew.route.name}: {words}")
         if crew.successor is not None:
             self.add(crew.successor)
 

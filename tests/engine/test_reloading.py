@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from routemq_tui.config.model import Config, Limits, Place, Problem, RouteConfig
 from routemq_tui.engine.commands import Reload, SetWorkers
 from routemq_tui.engine.engine import Engine
 from tests.engine.conftest import StartRig
-from tests.engine.rig import QUICK, Rig, make_config, publish, route
+from tests.engine.rig import QUICK, Rig, alive, make_config, publish, route
 
 
 class Reloaded:
@@ -133,6 +134,67 @@ def test_another_topic_is_another_route(reloaded: Make) -> None:
     publish(engine.rig.port, 5, topic.replace("{id}", "{}"))
     engine.rig.until_ok(5)
     assert engine.rig.route().metrics.received == 5
+
+
+class Busy:
+    """One worker of jobs holds a message, so that its route leaves when it is let go on and no sooner."""
+
+    def __init__(self, engine: Reloaded, folder: Path) -> None:
+        self._open = folder / "open"
+        topic = engine.engine._config.routes[0].topic.replace("{id}", "held")
+        publish(engine.rig.port, 1, topic, json.dumps({"open": str(self._open)}).encode())
+        engine.rig.until(lambda: (one := engine.rig.worker()) and one.current_topic == topic)
+        self.pid = engine.pids()[1]
+
+    def go_on(self) -> None:
+        self._open.touch()
+
+
+def test_a_route_put_back_while_it_is_drained_starts_when_it_has_gone(reloaded: Make, tmp_path: Path) -> None:
+    engine = reloaded(route("jobs", "gate"), route("other"))
+    jobs, other = engine.engine._config.routes
+    busy = Busy(engine, tmp_path)
+    assert engine.reload(routes=(other,)) == "reloaded: -jobs"
+    # when it is put back, with another setting, while its worker has a message in hand
+    assert engine.reload(routes=(other, replace(jobs, prefetch=7))) == "reloaded: +jobs"
+    assert engine.pids() == {1: busy.pid}
+    # then the old worker goes first, and the new one is another
+    busy.go_on()
+    engine.rig.until(lambda: engine.pids().get(1) not in (busy.pid, None), "the route is back")
+    engine.rig.until_running(1)
+    assert alive([busy.pid]) == []
+    assert [worker.window for worker in engine.rig.route().workers] == [7]
+    assert "jobs: the old route is gone, the new one begins" in engine.rig.notices()
+
+
+def test_a_reload_while_a_route_is_replaced_is_for_the_new_one(reloaded: Make, tmp_path: Path) -> None:
+    engine = reloaded(route("jobs", "gate"))
+    (jobs,) = engine.engine._config.routes
+    new = replace(jobs, topic=jobs.topic.replace("jobs/", "tasks/"))
+    busy = Busy(engine, tmp_path)
+    assert engine.reload(routes=(new,)) == "reloaded: jobs replaced (topic)"
+    assert engine.again() == "reloaded: nothing to change"
+    told = engine.reload(routes=(replace(new, prefetch=7, workers=2, min_workers=1),))
+    expected = "reloaded: jobs (workers, min_workers, prefetch) when the old route is drained"
+    assert set(told.replace(",", "").split()) == set(expected.replace(",", "").split())
+    # then no worker of the old route starts again
+    assert engine.pids() == {1: busy.pid}
+    busy.go_on()
+    engine.rig.until(lambda: engine.rig.worker() is None or engine.rig.route().topic == new.topic)
+    engine.rig.until_running(2)
+    assert engine.rig.route().topic == new.topic
+    assert {worker.window for worker in engine.rig.route().workers} == {7}
+
+
+def test_a_route_taken_out_while_it_is_replaced_is_gone(reloaded: Make, tmp_path: Path) -> None:
+    engine = reloaded(route("jobs", "gate"), route("other"))
+    jobs, other = engine.engine._config.routes
+    busy = Busy(engine, tmp_path)
+    engine.reload(routes=(replace(jobs, topic=jobs.topic.replace("jobs/", "tasks/")), other))
+    assert engine.reload(routes=(other,)) == "reloaded: -jobs"
+    busy.go_on()
+    engine.rig.until(lambda: "jobs: the route is gone" in engine.rig.notices())
+    assert [one.name for one in engine.engine.snapshot().routes] == ["other"]
 
 
 def test_autoscale_is_made_anew(reloaded: Make) -> None:
