@@ -24,9 +24,9 @@ from routemq_tui.engine.engine import Engine
 from routemq_tui.engine.snapshot import RouteSnapshot, Snapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.routing.discovery import found_router
+from routemq_tui.routing.discovery import found_router, home_of
 from routemq_tui.routing.found import IN_WORKER, Discovery, discover
-from routemq_tui.routing.router import Router, routers_of
+from routemq_tui.routing.router import Router
 from routemq_tui.routing.template import Template
 
 START_TIME = 30.0
@@ -319,12 +319,12 @@ def _node_of(group_name: str | None) -> str:
 def _look(router: Router | None, directory: str | None, root: Path | None) -> tuple[Path, Discovery]:
     """The folder to import from, and what is to be run."""
     if router is not None:
-        module = sys.modules.get(router.module)
-        name = None if module is None else _variable_of(module, router)
-        if module is not None and name is not None:
+        place = _place_of(router)
+        if place is not None:
+            module, name = place
             home = root or _home_of(module)
-            reference = f"{_importable_name(module)}:{name}"
-            return home, Discovery((found_router(router, reference, home, getattr(module, "__file__", "")),))
+            reference, file = f"{_importable_name(module)}:{name}", getattr(module, "__file__", None) or ""
+            return home, Discovery((found_router(router, reference, home, file, _name_elsewhere),))
         if directory is None:
             raise RouterPlaceError(
                 "worker processes import the router anew, and this one is at the top level of no module: "
@@ -336,9 +336,18 @@ def _look(router: Router | None, directory: str | None, root: Path | None) -> tu
     return home, discover([directory.strip("/").replace("/", ".")], home)
 
 
-def _variable_of(module: ModuleType, router: Router) -> str | None:
-    names = routers_of(router.module, vars(module))
-    return next((name for name, each in names.items() if each is router), None)
+def _place_of(router: Router) -> tuple[ModuleType, str] | None:
+    """The module that has it at the top level, and its name there."""
+    # Modules of a kind of their own may import a lot as soon as they are looked into.
+    modules = [each for each in list(sys.modules.values()) if type(each) is ModuleType]
+    modules.sort(key=lambda each: each.__name__ == "__main__")
+    maker = sys.modules.get(router.module)
+    return home_of(router, modules if maker is None else [maker, *modules])
+
+
+def _name_elsewhere(module: str) -> str | None:
+    found = sys.modules.get(module)
+    return None if found is None else _importable_name(found)
 
 
 def _importable_name(module: ModuleType) -> str:

@@ -1,6 +1,7 @@
 """What a worker runs: the handler that a reference names, with all that was declared beside it.
 
-`module:function` is a function, `module:router#name` a route of a router in a module.
+`module:function` is a function, `module:router#name` a route of a router in a module. Where other modules
+declare the route or hooks on that router, they follow: `module:router#name@module,module`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from routemq_tui.routing.router import Router
 from routemq_tui.routing.template import Template
 
 OF_A_ROUTER = "#"
+BY = "@"
 
 
 class Declared(NamedTuple):
@@ -33,13 +35,23 @@ class Declared(NamedTuple):
     stopping: tuple[Handler, ...] = ()
 
 
+def route_reference(router: str, name: str, modules: Iterable[str | None]) -> str:
+    """The reference of a route of `module:router` which needs these modules imported as well."""
+    home = router.partition(":")[0]
+    others = ",".join(each for each in modules if each and each != home)
+    return f"{router}{OF_A_ROUTER}{name}{others and BY}{others}"
+
+
 def load_declared(reference: str, root: Path) -> Declared:
     """Import what a reference names; raises HandlerImportError, whatever the module does."""
-    place, of_a_router, name = reference.partition(OF_A_ROUTER)
+    place, of_a_router, rest = reference.partition(OF_A_ROUTER)
     if not of_a_router:
         return Declared(load_handler(reference, root))
     module_name, _, attribute = place.partition(":")
+    name, _, others = rest.partition(BY)
     module = import_module(module_name, root)
+    for other in filter(None, others.split(",")):
+        import_module(other, root)
     router = getattr(module, attribute, None)
     if not isinstance(router, Router):
         raise HandlerImportError(f"{place!r} is no Router any more", "it was one when the routes were read")

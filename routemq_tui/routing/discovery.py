@@ -8,41 +8,67 @@ from __future__ import annotations
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
 
+from routemq_tui.routing.declared import route_reference
 from routemq_tui.routing.found import Discovery, FoundRoute, FoundRouter, Problem
 from routemq_tui.routing.handler import HandlerImportError, import_module, location, shown_path
-from routemq_tui.routing.router import Route, Router, routers_of
+from routemq_tui.routing.router import Route, Router, name_of, variable_of
 
 
 def discover_here(packages: Sequence[str], root: Path) -> Discovery:
     """Look through packages in this process; with a problem nothing of it is to be used."""
-    routers: list[FoundRouter] = []
+    modules: dict[str, ModuleType] = {}
     problems: list[Problem] = []
+    scans: list[tuple[str, list[ModuleType]]] = []
     for package in packages:
         try:
-            modules = list(_modules(package, root))
+            scans.append((package, list(_modules(package, root))))
         except HandlerImportError as error:
             problems.append(Problem(package, error.reason, error.hint))
             continue
-        found = [each for module in modules for each in _found_in(module, root)]
-        if not found:
-            names = ", ".join(module.__name__ for module in modules[:6]) + (" …" if len(modules) > 6 else "")
-            hint = "make one at the top level of a module: router = Router()"
-            problems.append(Problem(package, f"there is no Router in it (looked at {names})", hint))
-        known = {each.reference for each in routers}
-        routers += [each for each in found if each.reference not in known]
-    return Discovery(tuple(routers), tuple(problems))
+        modules |= {module.__name__: module for module in scans[-1][1]}
+    for package, scanned in scans:
+        if not any(_is_of(router, modules) for module in scanned for router in _held(module)):
+            problems.append(_without(package, scanned))
+    return Discovery(tuple(_routers(modules, root)), tuple(problems))
 
 
-def found_router(router: Router, reference: str, root: Path, file: str = "") -> FoundRouter:
-    """A router and its routes as plain values."""
-    routes = tuple(_found_route(route, reference, root) for route in router.routes)
-    return FoundRouter(reference, file, routes)
+def home_of(router: Router, modules: Sequence[ModuleType]) -> tuple[ModuleType, str] | None:
+    """The module that a router is taken from, and its name there: the one whose import makes it, or else the
+    first that has it at its top level, better one that declares routes on it than one that passes it on."""
+    declaring = {route.module for route in router.routes}
+
+    def rank(module: ModuleType) -> tuple[bool, bool, bool]:
+        name = module.__name__
+        return name != router.module, name not in declaring, hasattr(module, "__path__")
+
+    for module in sorted(modules, key=rank):
+        name = variable_of(router, module)
+        if name is not None:
+            return module, name
+    return None
+
+
+def found_router(
+    router: Router, reference: str, root: Path, file: str, importable: Callable[[str], str | None]
+) -> FoundRouter:
+    """A router and its routes as plain values. `importable`: the name another process imports a module by."""
+    known = {"", router.module}  # importing the router's home does that one, too
+    routes = []
+    before: dict[str, None] = {}
+    for route in router.routes:
+        before[route.module] = None
+        # A name with a number depends on the routes before it.
+        numbered = not route.named and route.name != name_of(route.topic)
+        needed = (*router.hook_modules, *(before if numbered else ()), route.module)
+        names = [importable(module) for module in dict.fromkeys(needed) if module not in known]
+        routes.append(_found_route(route, route_reference(reference, route.name, names), root))
+    return FoundRouter(reference, file, tuple(routes))
 
 
 def _found_route(route: Route, reference: str, root: Path) -> FoundRoute:
@@ -50,7 +76,7 @@ def _found_route(route: Route, reference: str, root: Path) -> FoundRoute:
     return FoundRoute(
         name=route.name,
         topic=route.topic,
-        reference=f"{reference}#{route.name}",
+        reference=reference,
         file=shown_path(route.file, root),
         line=route.line,
         shared=route.shared,
@@ -60,10 +86,39 @@ def _found_route(route: Route, reference: str, root: Path) -> FoundRoute:
     )
 
 
-def _found_in(module: ModuleType, root: Path) -> Iterator[FoundRouter]:
-    file = shown_path(getattr(module, "__file__", None) or module.__name__, root)
-    for name, router in routers_of(module.__name__, vars(module)).items():
-        yield found_router(router, f"{module.__name__}:{name}", root, file)
+def _routers(modules: dict[str, ModuleType], root: Path) -> Iterator[FoundRouter]:
+    """Each router once, at its home."""
+    scanned = list(modules.values())
+    for module in scanned:
+        file = shown_path(getattr(module, "__file__", None) or module.__name__, root)
+        for router in _held(module):
+            home = home_of(router, scanned)
+            if home is not None and home[0] is module and _is_of(router, modules):
+                yield found_router(router, f"{module.__name__}:{home[1]}", root, file, _importable)
+
+
+def _held(module: ModuleType) -> list[Router]:
+    found = {id(value): value for value in list(vars(module).values()) if isinstance(value, Router)}
+    return list(found.values())
+
+
+def _is_of(router: Router, modules: dict[str, ModuleType]) -> bool:
+    """Whether it belongs to these modules. One that another module makes and keeps is merely imported, until
+    one of these declares a route on it."""
+    maker = sys.modules.get(router.module)
+    if router.module in modules or maker is None or variable_of(router, maker) is None:
+        return True
+    return any(route.module in modules for route in router.routes)
+
+
+def _importable(module: str) -> str | None:
+    return None if module == "__main__" else module  # that is this one
+
+
+def _without(package: str, modules: list[ModuleType]) -> Problem:
+    names = ", ".join(module.__name__ for module in modules[:6]) + (" …" if len(modules) > 6 else "")
+    hint = "make one at the top level of a module: router = Router()"
+    return Problem(package, f"there is no Router in it (looked at {names})", hint)
 
 
 def _modules(package: str, root: Path) -> Iterator[ModuleType]:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class FoundRoute(msgspec.Struct, frozen=True):
     name: str
     topic: str
     reference: str
-    """`module:router#name`, which `handler.load_handler` takes."""
+    """`module:router#name`, and `@module,module` for others to import: `declared.load_declared` takes it."""
     file: str
     """Where it was declared, relative to the project when it lies in it."""
     line: int
@@ -75,20 +76,19 @@ class Discovery(msgspec.Struct, frozen=True):
 
 def discover(packages: Sequence[str], root: Path) -> Discovery:
     """Look through packages, in another process; never raises for what is in them."""
-    reading, writing = os.pipe()
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "routemq_tui.routing.discovery",
-        str(writing),
-        str(root),
-        *packages,
-    ]
-    try:
+    # A file takes an answer of any size while nobody reads, which a pipe does not.
+    with tempfile.TemporaryFile() as answer:
         process = subprocess.Popen(
-            command,
-            pass_fds=(writing,),
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "routemq_tui.routing.discovery",
+                str(answer.fileno()),
+                str(root),
+                *packages,
+            ],
+            pass_fds=(answer.fileno(),),
             env={**os.environ, IN_WORKER: "discovery"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -96,15 +96,13 @@ def discover(packages: Sequence[str], root: Path) -> Discovery:
             cwd=root,
             start_new_session=True,
         )
-    finally:
-        os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
         try:
             said = process.communicate(timeout=PATIENCE)[0].decode("utf-8", "replace")
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return _failed(packages, f"importing did not end within {PATIENCE:g} s")
+        answer.seek(0)
         told = answer.read()
     try:
         return msgspec.json.decode(told, type=Discovery)

@@ -10,8 +10,8 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, TypeVar
+from types import FrameType, ModuleType, TracebackType
+from typing import Any, NamedTuple, TypeVar
 
 from routemq_tui.routing.handler import Handler
 from routemq_tui.routing.template import Template
@@ -46,6 +46,8 @@ class Route:
     file: str = ""
     line: int = 0
     """Where it was declared."""
+    module: str = ""
+    """Whose import declares it."""
 
     @property
     def filter(self) -> str:
@@ -77,8 +79,10 @@ class Router:
         self.starting: list[Handler] = []
         self.stopping: list[Handler] = []
         """What runs at the beginning and the end of each of its workers."""
-        self.module: str = sys._getframe(1).f_globals.get("__name__", "")
-        """Where it was made."""
+        self.module = _importing_module(sys._getframe(1))
+        """Whose import makes it, itself or through a function or a class elsewhere."""
+        self.hook_modules: list[str] = []
+        """Whose imports add hooks to it."""
 
     def on(
         self,
@@ -101,12 +105,8 @@ class Router:
 
         Raises ValueError for a topic, name or group that is none, or a name that is taken.
         """
-        caller = sys._getframe(1)
-        return self._on(
-            _Wish(topic, qos, shared, worker_count, name, group, policies, _place(caller)),
-            handler,
-            tuple(middleware or ()),
-        )
+        wish = _Wish(topic, qos, shared, worker_count, name, group, policies, _place(sys._getframe(1)))
+        return self._on(wish, handler, tuple(middleware or ()))
 
     def group(self, prefix: str = "", middleware: Middlewares = None) -> RouterGroup:
         """Routes whose topics begin with a prefix and that share middleware; also as a context manager."""
@@ -118,11 +118,16 @@ class Router:
         It may take the worker (`name`, `route`, `slot`, and `state`, a dict of its own).
         """
         self.starting.append(hook)
+        self.hook_modules.append(_importing_module(sys._getframe(1)))
         return hook
 
     def on_stop(self, hook: Function) -> Function:
-        """Run this function at the end of each worker, after its last message; the last one first."""
+        """Run this function at the end of each worker, after its last message; the last one first.
+
+        Where a begin fails, these run when one of the router's `on_start` has ended well, or it has none.
+        """
         self.stopping.append(hook)
+        self.hook_modules.append(_importing_module(sys._getframe(1)))
         return hook
 
     def get_total_workers_needed(self) -> int:
@@ -163,8 +168,9 @@ class Router:
             middleware=(*self.middleware, *middleware),
             named=wish.name is not None,
             policies=wish.policies,
-            file=wish.place[0],
-            line=wish.place[1],
+            file=wish.place.file,
+            line=wish.place.line,
+            module=wish.place.module,
         )
         self.routes.append(route)
         return route
@@ -201,8 +207,8 @@ class RouterGroup:
         **policies: Any,
     ) -> Any:
         """As `Router.on`; the topic goes on from the prefix."""
-        caller = sys._getframe(1)
-        wish = _Wish(self._under(topic), qos, shared, worker_count, name, group, policies, _place(caller))
+        place = _place(sys._getframe(1))
+        wish = _Wish(self._under(topic), qos, shared, worker_count, name, group, policies, place)
         return self._router._on(wish, handler, (*self._middleware, *(middleware or ())))
 
     def group(self, prefix: str = "", middleware: Middlewares = None) -> RouterGroup:
@@ -222,6 +228,12 @@ class RouterGroup:
         return f"{self.prefix}/{rest}" if self.prefix and rest else self.prefix or rest
 
 
+class _Place(NamedTuple):
+    file: str
+    line: int
+    module: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Wish:
     """What `on` was told."""
@@ -233,7 +245,7 @@ class _Wish:
     name: str | None
     group: str | None
     policies: Mapping[str, Any]
-    place: tuple[str, int]
+    place: _Place
 
 
 def name_of(topic: str) -> str:
@@ -252,16 +264,18 @@ def unused_name(name: str, taken: Iterable[str]) -> str:
     return found
 
 
-def routers_of(module_name: str, values: Mapping[str, Any]) -> dict[str, Router]:
-    """The routers that a module makes itself, by the name of the variable; imported ones are left out."""
-    found: dict[str, Router] = {}
-    seen: set[int] = set()
-    for name, value in values.items():
-        if isinstance(value, Router) and id(value) not in seen and value.module in ("", module_name):
-            seen.add(id(value))
-            found[name] = value
-    return found
+def variable_of(router: Router, module: ModuleType) -> str | None:
+    """The first name at the top level of a module that is this router."""
+    return next((name for name, value in list(vars(module).items()) if value is router), None)
 
 
-def _place(frame: Any) -> tuple[str, int]:
-    return frame.f_code.co_filename, frame.f_lineno
+def _place(frame: FrameType) -> _Place:
+    return _Place(frame.f_code.co_filename, frame.f_lineno, _importing_module(frame))
+
+
+def _importing_module(frame: FrameType) -> str:
+    """The module whose top level is being run, however deep in calls."""
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code.co_name != "<module>":
+        outer = outer.f_back
+    return str((outer or frame).f_globals.get("__name__", ""))

@@ -184,6 +184,27 @@ def test_a_router_that_nobody_can_import(folder: Path) -> None:
         WorkerManager(router_directory="nowhere", root=folder)
 
 
+@pytest.mark.mosquitto
+def test_a_router_made_by_a_function_elsewhere(
+    broker: Mosquitto, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a router that one module makes for another, and a third that declares a route on it
+    made, kept = (
+        "from routemq_tui import Router\ndef make(): return Router()\n",
+        "import made_by\nr = made_by.make()\n",
+    )
+    declared = "from kept_in import r\nr.on('x', print, shared=True)\n"
+    for name, text in {"made_by": made, "kept_in": kept, "declared_in": declared}.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    import declared_in  # type: ignore[import-not-found]
+
+    # then a worker has the route
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    with WorkerManager(declared_in.r, root=folder, broker=url) as workers:
+        assert [each.state for each in workers.workers] == ["running"]
+
+
 def test_a_handler_that_cannot_be_imported_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a module that can be imported here, but not by a worker
     (folder / "only_here.py").write_text(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routemq_tui.routing.router import Router, name_of, routers_of
+from routemq_tui.routing.router import Router, name_of
 from routemq_tui.routing.template import TemplateError
 
 
@@ -95,10 +95,3 @@ def test_what_is_no_route(wrong: dict[str, str], said: str) -> None:
     given = {"topic": "a", **wrong}
     with pytest.raises((ValueError, TemplateError), match=said):
         Router().on(handler=handler, **given)  # type: ignore[arg-type]
-
-
-def test_only_routers_made_in_the_module_are_its_own() -> None:
-    own, imported = Router(), Router()
-    imported.module = "elsewhere"
-    values = {"router": own, "alias": own, "other": imported, "number": 5}
-    assert routers_of(__name__, values) == {"router": own}
