@@ -79,6 +79,7 @@ class Crew:
     def reconfigure(self, route: RouteConfig, rescale: bool) -> None:
         """Other settings of the same route: workers have them from their next start on."""
         self.route = route
+        self.deaths.most = route.max_deliveries
         for slot in self.slots.values():
             slot.route = route
         if rescale:

@@ -43,7 +43,7 @@ class DeathTable:
 
         `timed_out`: it was killed because its handler was beyond the route's timeout.
         """
-        self._expire(now)
+        self.expire(now)
         known = self._suspects.pop(fingerprint, None)
         deaths = known.deaths + 1 if known else 1
         self._suspects[fingerprint] = _Suspect(deaths, now, timed_out)  # the newest at the end
@@ -65,10 +65,13 @@ class DeathTable:
         self._suspects.clear()
         self._write()
 
-    def _expire(self, now: float) -> None:
-        for fingerprint, known in list(self._suspects.items()):
-            if now - known.last > FORGET_AFTER:
-                del self._suspects[fingerprint]
+    def expire(self, now: float) -> None:
+        """Forget what is old. Cheap; call it often: workers with a suspect do without their hot path."""
+        old = [which for which, known in self._suspects.items() if now - known.last > FORGET_AFTER]
+        for fingerprint in old:
+            del self._suspects[fingerprint]
+        if old:
+            self._write()
 
     def _write(self) -> None:
         deaths = {

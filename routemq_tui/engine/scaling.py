@@ -36,15 +36,15 @@ class CrewReader:
     """What the workers of one route did since it was last asked."""
 
     def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+        self.crew = crew
         self._seen: dict[Slot, _Seen] = {}
         self._at: float | None = None
         self._queued: int | None = None
 
     def take(self, now: float, now_ns: int, queued: int | None) -> Reading | str:
         """A reading, or why there is none: a route that is not all at work says nothing of its need."""
-        why = hindrance(self._crew)
-        members = [] if why else self._crew.members
+        why = hindrance(self.crew)
+        members = [] if why else self.crew.members
         before, self._seen = self._seen, {each: self._look(each, now_ns) for each in members}
         seconds = 0.0 if self._at is None else now - self._at
         queues, self._queued = (self._queued, queued), queued
@@ -58,7 +58,7 @@ class CrewReader:
     def _reading(
         self, seconds: float, before: dict[Slot, _Seen], queues: tuple[int | None, int | None]
     ) -> Reading:
-        after, route = self._seen, self._crew.route
+        after, route = self._seen, self.crew.route
         count = len(after)
         received = sum(new.received - before[slot].received for slot, new in after.items())
         roomy = sum(new.had_room and before[slot].had_room for slot, new in after.items())
@@ -85,7 +85,7 @@ class CrewReader:
         )
 
     def _look(self, slot: Slot, now_ns: int) -> _Seen:
-        words, route = slot.words, self._crew.route
+        words, route = slot.words, self.crew.route
         since = words[cells.CURRENT_SINCE_NS]
         return _Seen(
             words[cells.RECEIVED],
@@ -127,12 +127,16 @@ class Autoscaler:
 
     def look(self, now: float, now_ns: int) -> None:
         """Readings of all routes that autoscale, and what follows from them."""
+        for name in self._readers.keys() - self._crews.keys():
+            del self._readers[name]
         for name, crew in self._crews.items():
             scaler = crew.scaler
             if scaler is None or not scaler.is_on:
                 self._readers.pop(name, None)
                 continue
-            reader = self._readers.setdefault(name, CrewReader(crew))
+            reader = self._readers.get(name)
+            if reader is None or reader.crew is not crew:  # a route replaced keeps its name
+                reader = self._readers[name] = CrewReader(crew)
             found = reader.take(now, now_ns, self._queued(crew.route.group, crew.filter))
             if isinstance(found, str):
                 scaler.hinders(now, found)

@@ -72,6 +72,7 @@ class Observer:
         crews = list(self._supervisor.crews.values())
         for crew in crews:
             crew.rate, crew.window = add_windows(slot.track.window for slot in crew)
+            crew.deaths.expire(now)
         self._rate, self._window = add_windows(crew.window for crew in crews)
         self._rate = sum(crew.rate for crew in crews)
         self._samples += 1

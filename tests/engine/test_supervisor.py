@@ -1,0 +1,77 @@
+"""What the engine wants of its routes and remembers of them, without any process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from routemq_tui.config.model import RouteConfig, ScalingConfig
+from routemq_tui.engine.deaths import FORGET_AFTER
+from routemq_tui.engine.journal import Journal
+from routemq_tui.engine.ledgers import Ledgers
+from routemq_tui.engine.log_store import LogStore
+from routemq_tui.engine.reloading import Reloading
+from routemq_tui.engine.scaling import Autoscaler
+from routemq_tui.engine.sessions import SessionList
+from routemq_tui.engine.snapshots import Observer
+from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.engine.surroundings import Surroundings
+from routemq_tui.worker import cells
+from tests.engine.rig import make_config, route
+
+
+class Inside:
+    """An engine's inside that starts nothing, since it has no broker."""
+
+    def __init__(self, root: Path, *routes: RouteConfig) -> None:
+        self.journal = Journal(LogStore(1_000_000))
+        self.config = make_config(root, 1, *routes)
+        self.sessions = SessionList(root / "sessions", "home", self.journal)
+        around = Surroundings(
+            self.journal, lambda source, outputs: None, self.sessions, Ledgers(self.journal)
+        )
+        self.supervisor = Supervisor(self.config, around)
+        self.reloading = Reloading(self.config, self.supervisor, self.journal)
+        self.reconcile()
+
+    def reconcile(self, now: float = 0.0) -> None:
+        self.supervisor.reconcile(now, None)
+
+    def reload(self, *routes: RouteConfig) -> None:
+        assert self.reloading.apply(replace(self.reloading.config, routes=routes))
+
+
+def test_a_route_replaced_is_scaled_by_its_own_workers(tmp_path: Path) -> None:
+    jobs = route(workers=3, autoscale=True, scaling=ScalingConfig(interval=1.0))
+    inside = Inside(tmp_path, jobs)
+    crews = inside.supervisor.crews
+    autoscaler = Autoscaler(crews, inside.journal, lambda group, topic: None)
+    autoscaler.look(0.0, 0)
+    # when all of the old route goes between two looks
+    inside.reload(replace(jobs, topic="tasks/{id}"))
+    inside.reconcile()
+    inside.reconcile()
+    scaler = crews["jobs"].scaler
+    assert scaler is not None
+    autoscaler.look(scaler.next_look, 0)
+    # then the new one is looked at
+    assert scaler.thought == "waits: jobs/1 is stopped"
+
+
+def test_a_suspect_is_forgotten_though_nobody_dies_any_more(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, route(workers=2))
+    observer = Observer(inside.config, inside.supervisor, inside.journal)
+    crew = inside.supervisor.crews["jobs"]
+    crew.deaths.add(7, 10.0)
+    observer.sample(10.0 + FORGET_AFTER, 0)
+    assert [cells.read_suspects(slot.words) for slot in crew] == [{7: 1}, {7: 1}]
+    observer.sample(10.5 + FORGET_AFTER, 0)
+    assert [cells.read_suspects(slot.words) for slot in crew] == [{}, {}]
+
+
+def test_a_reload_of_max_deliveries_reaches_the_table_of_deaths(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, route(max_deliveries=3))
+    deaths = inside.supervisor.crews["jobs"].deaths
+    inside.reload(route(max_deliveries=1))
+    assert deaths.add(7, 0.0) == 1
+    assert deaths.explains(7)
