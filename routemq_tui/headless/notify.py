@@ -43,7 +43,7 @@ class SystemdNotifier:
         if not self._ready and snapshot.state is EngineState.RUNNING:
             self._ready = True
             lines.append("READY=1")
-        if not self._stopping and snapshot.state is EngineState.STOPPING:
+        if not self._stopping and snapshot.state in (EngineState.STOPPING, EngineState.STOPPED):
             self._stopping = True
             lines.append("STOPPING=1")
         if lines or now - self._told_at >= STATUS_EVERY:

@@ -56,6 +56,16 @@ def test_ready_once_the_engine_runs_then_stopping(systemd: tuple[socket.socket, 
     notifier.close()
 
 
+def test_an_end_that_took_no_time_is_told(systemd: tuple[socket.socket, str]) -> None:
+    listener, address = systemd
+    notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
+    notifier.look(shown())
+    heard(listener)
+    notifier.look(shown(state=EngineState.STOPPED))
+    assert "STOPPING=1" in heard(listener)
+    notifier.close()
+
+
 def test_a_broker_that_is_away_is_told_and_does_not_keep_the_start_waiting(
     systemd: tuple[socket.socket, str],
 ) -> None:
