@@ -42,27 +42,24 @@ def run_session(
     "json", and asks for lines. `reload` reads the configuration anew.
     """
     in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    engine = Engine(config, reload=reload)
-    with monitored(engine, config):
-        engine.start()  # Before any screen: the fork server must not inherit a replaced stderr.
-        return _run_to_the_end(engine, config, headless, in_terminal, duration, log_format)
-
-
-def _run_to_the_end(
-    engine: Engine,
-    config: Config,
-    headless: bool,
-    in_terminal: bool,
-    duration: float | None,
-    log_format: str | None,
-) -> int:
-    try:
+    with running_engine(config, reload) as engine:
         if headless or log_format is not None or not in_terminal:
             why = "--headless" if headless else "--log-format" if log_format is not None else "no terminal"
             return _run_plain(engine, duration, why, log_format)
         return _run_screen(engine, duration, config)
-    finally:
-        end_engine(engine, config.app.shutdown_timeout)
+
+
+@contextmanager
+def running_engine(config: Config, reload: Callable[[], Config] | None) -> Iterator[Engine]:
+    """A started engine with its probes; both are ended whatever happens. `reload` reads the configuration
+    anew. To be entered before any screen: the fork server must not inherit a replaced stderr."""
+    engine = Engine(config, reload=reload)
+    with monitored(engine, config):
+        engine.start()
+        try:
+            yield engine
+        finally:
+            end_engine(engine, config.app.shutdown_timeout)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import argparse
 import importlib.util
 
 from routemq_tui.commands import options
-from routemq_tui.commands.run import prepared_config
+from routemq_tui.commands.run import prepared_config, read_again
 from routemq_tui.errors import ExitCode, RoutemqError
 
 NAME = "web"
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here: a mistake in the configuration is told at once.
     from routemq_tui.commands.web_session import run_web_session
 
-    return run_web_session(config, arguments.port, arguments.open)
+    return run_web_session(config, arguments.port, arguments.open, lambda: read_again(arguments))
 
 
 def _port(text: str) -> int:

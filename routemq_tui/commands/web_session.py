@@ -10,8 +10,9 @@ import shlex
 import signal
 import sys
 import webbrowser
+from collections.abc import Callable
 
-from routemq_tui.commands.session import end_engine, layout_file
+from routemq_tui.commands.session import layout_file, running_engine
 from routemq_tui.config.model import Config
 from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.engine import Engine
@@ -30,24 +31,25 @@ class PortError(RoutemqError):
     exit_code = ExitCode.CONFIGURATION
 
 
-def run_web_session(config: Config, port: int, open_browser: bool) -> int:
-    """Serve until a signal, or until a screen or `ctl` has stopped the engine; returns the exit code."""
-    engine = Engine(config)
-    engine.start()
+def run_web_session(config: Config, port: int, open_browser: bool, reload: Callable[[], Config]) -> int:
+    """Serve until a signal, or until a screen or `ctl` has stopped the engine; returns the exit code.
+
+    `reload` reads the configuration anew.
+    """
     welcome = Welcome(config.ui, layout_file(config), config.app.log_memory)
-    served = EngineServer(engine, welcome, config.ui.read_only)
-    try:
-        served.start()
-        asyncio.run(_serve(engine, served.address, port, open_browser))
-    finally:
-        end_engine(engine, config.app.shutdown_timeout)
-        served.stop()
+    with running_engine(config, reload) as engine:
+        served = EngineServer(engine, welcome, config.ui.read_only)
+        try:
+            served.start()
+            asyncio.run(_serve(engine, served.address, port, open_browser))
+        finally:
+            served.stop()
     return engine.exit_code
 
 
 async def _serve(engine: Engine, address: str, port: int, open_browser: bool) -> None:
     """Until a signal, or until the engine has been stopped by a screen or by `ctl`."""
-    command = shlex.join([sys.executable, "-P", "-m", "routemq_tui.tui.attached", address])
+    command = "exec " + shlex.join([sys.executable, "-P", "-m", "routemq_tui.web.screen", address])
     server = WebServer(command, lambda: print(f"opened; for another browser: {server.url}", flush=True))
     try:
         await server.start(port)

@@ -35,15 +35,18 @@ class Gate:
 def is_our_host(host: str) -> bool:
     """Whether a `Host` header names this machine: another name may be a DNS entry made to point here."""
     try:
-        return urlsplit(f"//{host}").hostname in HOSTS
+        parts = urlsplit(f"//{host}")
+        # Nothing beside name and port: the whole of it is put in headers and pages.
+        return parts.hostname in HOSTS and "@" not in host and parts.netloc == host and parts.port != 0
     except ValueError:
         return False
 
 
 def is_our_page(origin: str, host: str) -> bool:
     """Whether a websocket was opened by a page of ours: cookies are sent by pages of other ports too."""
-    return hmac.compare_digest(origin.encode(), f"http://{host}".encode())
+    return _same(origin, f"http://{host}")
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+    # Bytes of a header that are not UTF-8 come as lone surrogates.
+    return hmac.compare_digest(one.encode(errors="surrogateescape"), other.encode(errors="surrogateescape"))

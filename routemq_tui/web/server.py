@@ -6,11 +6,15 @@ command itself; imported only when textual-serve is there.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from string import Template
 
+import textual_serve.server
 from aiohttp import web
+from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 from routemq_tui.web.gate import Gate, is_our_host, is_our_page
@@ -30,9 +34,22 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _WAITED = 2.0
-"""Seconds that a browser has to close its websocket at the end."""
+"""Seconds that a browser has to close its websocket at the end, and a screen to end when it is told to."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _Screen(AppService):
+    """Waits for the end of its process too: one that ends after the event loop leaves a traceback."""
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._process is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), _WAITED)
+
+
+textual_serve.server.AppService = _Screen  # type: ignore[attr-defined]  # no other place to say so
 
 
 class WebServer:

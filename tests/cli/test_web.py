@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -50,7 +53,20 @@ def test_our_names(host: str) -> None:
     assert is_our_page(f"http://{host}", host)
 
 
-@pytest.mark.parametrize("host", ["evil.example:8000", "127.0.0.1.evil.example", "", "[::1", "127.0.0.2"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "",
+        "[::1",
+        "127.0.0.2",
+        "127.0.0.1:\udcff",
+        "\udcff@127.0.0.1:1",
+        "127.0.0.1:1/; script-src *",
+        "127.0.0.1:1?x",
+    ],
+)
 def test_names_of_others(host: str) -> None:
     assert not is_our_host(host)
     assert not is_our_page("http://127.0.0.1:1", "127.0.0.1:2")
@@ -127,6 +143,46 @@ async def test_a_name_that_was_made_to_point_here_is_refused() -> None:
         assert opened == []
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Cookie: routemq-%d=\xff\xfe",
+        b"Cookie: \xff=1",
+        b"Origin: \xff\xfe",
+        b"Host: \xff",
+        b"Host: 127.0.0.1:\xff",
+    ],
+)
+async def test_bytes_that_are_no_text_are_refused_in_words(header: bytes) -> None:
+    async with served() as (server, session, _):
+        # given somebody who is in, since only then a cookie is compared with anything
+        await (await session.get(server.url)).release()
+        (cookie,) = session.cookie_jar
+        said = header % server.port if b"%d" in header else header
+        path, others = b"/", []
+        if said.startswith(b"Origin"):
+            path, others = b"/ws", [b"Cookie: %s=%s" % (cookie.key.encode(), cookie.value.encode())]
+        if not said.startswith(b"Host"):
+            others.append(b"Host: 127.0.0.1:%d" % server.port)
+        # when the header comes
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"\r\n".join([b"GET %s HTTP/1.1" % path, said, *others, b"Connection: close", b"", b""]))
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        # then the answer is that of any stranger
+        assert answer.split(b" ")[1] in (b"403", b"400"), answer
+
+
+async def test_a_token_that_is_no_text_is_refused_in_words() -> None:
+    async with served() as (server, _, _opened):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        host = b"Host: 127.0.0.1:%d" % server.port
+        writer.write(b"GET /?token=\xff\xfe%ff HTTP/1.1\r\n" + host + b"\r\nConnection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert answer.split(b" ")[1] in (b"403", b"400"), answer
+
+
 # The command
 
 
@@ -149,9 +205,10 @@ def argparse_namespace() -> Any:
 @contextmanager
 def project_served(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """The starter project under `web`; what it prints goes to a file."""
-    assert run("init", cwd=folder).returncode == 0
-    text = (folder / "routemq.toml").read_text()
-    (folder / "routemq.toml").write_text(text.replace("[broker]", f"[broker]\nport = {free_port()}"))
+    if not (folder / "routemq.toml").exists():
+        assert run("init", cwd=folder).returncode == 0
+        text = (folder / "routemq.toml").read_text()
+        (folder / "routemq.toml").write_text(text.replace("[broker]", f"[broker]\nport = {free_port()}"))
     output = folder / "output.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -161,6 +218,7 @@ def project_served(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen
             stderr=file,
             text=True,
             env=environment(),
+            start_new_session=True,  # a group of its own, which Ctrl-C is sent to
         )
     try:
         yield process, output
@@ -182,9 +240,9 @@ def snapshot(folder: Path) -> dict[str, Any]:
     return answer
 
 
-def screens(process: subprocess.Popen[str]) -> int:
+def screens(process: subprocess.Popen[str]) -> list[psutil.Process]:
     below = psutil.Process(process.pid).children(recursive=True)
-    return sum("routemq_tui.tui.attached" in " ".join(each.cmdline()[:5]) for each in below) // 2
+    return [each for each in below if "routemq_tui.web.screen" in each.cmdline()]
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:
@@ -240,12 +298,103 @@ async def test_the_screen_in_a_browser(tmp_path: Path) -> None:
             await page.call("Network.clearBrowserCookies")
             await page.go(address)
             await page.wait_for("document.body.textContent.includes('has been used')")
-        wait_until(lambda: screens(process) == 0, what="no screen is left")
+        wait_until(lambda: not screens(process), what="no screen is left")
         # when the command is ended, then the engine is drained
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert "draining the workers" in output.read_text()
     assert "Traceback" not in output.read_text()
+
+
+SLOW = """
+[app]
+shutdown_timeout = 4
+
+[broker]
+port = {port}
+
+[http]
+listen = "127.0.0.1:{http}"
+
+[routes.slow]
+topic = "slow/{{n}}"
+handler = "handlers:slow"
+workers = {workers}
+
+[[traffic]]
+topic = "slow/1"
+rate = 5
+"""
+
+
+class Slow:
+    """A project whose one message at a time takes three seconds, and so does the drain."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.http, self.broker = folder, free_port(), free_port()
+        self.write(1)
+        (folder / "handlers.py").write_text("import time\ndef slow(n):\n    time.sleep(3)\n")
+
+    def write(self, workers: int) -> None:
+        text = SLOW.format(port=self.broker, http=self.http, workers=workers)
+        (self.folder / "routemq.toml").write_text(text)
+
+
+@asynccontextmanager
+async def screen_open(address: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A browser's side of one screen, once it has drawn something."""
+    base = address.partition("/?")[0]
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        await (await session.get(address)).release()
+        async with session.ws_connect(f"{base}/ws?width=80&height=24", origin=base) as websocket:
+            await websocket.receive_bytes(timeout=20)
+            yield websocket
+
+
+async def test_after_ctrl_c_an_open_screen_shows_how_the_engine_ends(tmp_path: Path) -> None:
+    slow = Slow(tmp_path)
+    with project_served(slow.folder) as (process, output):
+        async with screen_open(address_in(output)) as websocket:
+            await asyncio.to_thread(
+                wait_until, lambda: snapshot(slow.folder)["routes"][0]["in_flight"], 20, "it is busy"
+            )
+            (screen,) = screens(process)
+            # when the terminal sends Ctrl-C to its group
+            os.killpg(process.pid, signal.SIGINT)
+            # then the screen tells of the end, and goes with the engine
+            drawn = b""
+            while not (message := await websocket.receive(timeout=20)).type & aiohttp.WSMsgType.CLOSE:
+                drawn += message.data if message.type is aiohttp.WSMsgType.BINARY else b""
+                if b"raining" in drawn:
+                    break
+            assert b"raining" in drawn
+            assert screen.is_running()
+            assert process.poll() is None
+            while (await websocket.receive(timeout=20)).type is aiohttp.WSMsgType.BINARY:
+                pass
+        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert not screen.is_running()
+    assert "Traceback" not in output.read_text()
+
+
+async def test_a_screen_ends_when_its_server_is_killed(tmp_path: Path) -> None:
+    slow = Slow(tmp_path)
+    with project_served(slow.folder) as (process, output):
+        async with screen_open(address_in(output)):
+            (screen,) = screens(process)
+            process.kill()
+            await asyncio.to_thread(wait_until, lambda: not screen.is_running(), 15, "the screen has ended")
+
+
+def test_it_reloads_and_answers_probes_as_run_does(tmp_path: Path) -> None:
+    slow = Slow(tmp_path)
+    with project_served(slow.folder) as (_, output):
+        address_in(output)
+        with urllib.request.urlopen(f"http://127.0.0.1:{slow.http}/healthz", timeout=10) as answer:
+            assert answer.read() == b"alive\n"
+        slow.write(2)
+        told = run("ctl", "reload", cwd=slow.folder)
+        assert "reloaded: slow 1 -> 2 workers" in told.stdout, told.stderr
 
 
 async def look_at(page: Page, folder: Path) -> None:
