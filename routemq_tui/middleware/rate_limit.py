@@ -13,6 +13,22 @@ from routemq_tui.routing.middleware import Context, Middleware, NextHandler
 _log = logging.getLogger("routemq.rate_limit")
 _TELL_EVERY = 10.0
 _BUCKETS_MOST = 10_000
+_LATE_SECONDS = 0.05
+"""A sleep that ends later than it should is made up for, up to so much."""
+
+
+class _Bucket:
+    """Of one key: tokens, when they were so many, and whose turn it is. Those that wait come in order."""
+
+    __slots__ = ("since", "tokens", "turn")
+
+    def __init__(self, tokens: float, now: float) -> None:
+        self.tokens, self.since = tokens, now
+        self.turn = asyncio.Lock()
+
+    def fill(self, now: float, rate: float, most: float) -> None:
+        self.tokens = max(self.tokens, min(most, self.tokens + (now - self.since) * rate))
+        self.since = now
 
 
 class RateLimit(Middleware):
@@ -21,6 +37,9 @@ class RateLimit(Middleware):
     `excess`: "wait" handles the others later, so that they wait at the broker once the window is full; "drop"
     handles them never: they count as handled. `key`, a function of the context, gives each value a bucket of
     its own, for the last 10,000 values: `lambda context: context["params"]["device_id"]`.
+
+    The wait counts against the route's `timeout`: give it more than `concurrency / rate` seconds. A message
+    that times out before its turn takes nothing from those behind it.
     """
 
     def __init__(
@@ -38,34 +57,49 @@ class RateLimit(Middleware):
         self.rate, self.burst = rate, max(1.0, rate) if burst is None else burst
         self.dropped = 0
         self._drops, self._key, self._clock = excess == "drop", key, clock
-        self._buckets: dict[object, tuple[float, float]] = {}
-        """Of each key its tokens, which may be owed, and when they were so many."""
+        self._buckets: dict[object, _Bucket] = {}
         self._told = float("-inf")
 
     async def handle(self, context: Context, next_handler: NextHandler) -> Any:
-        wait = self.take(None if self._key is None else self._key(context))
-        if wait is None:
+        bucket = self._bucket(None if self._key is None else self._key(context))
+        if not self._drops:
+            await self._take_in_turn(bucket)
+        elif not self._take_at_once(bucket):
             self._drop(context)
             return None
-        if wait > 0:
-            await asyncio.sleep(wait)
         return await next_handler(context)
 
-    def take(self, key: object = None) -> float | None:
-        """Seconds until it is this message's turn; None when it is dropped."""
-        now = self._clock()
-        tokens, since = self._buckets.pop(key, (self.burst, now))
-        tokens = min(self.burst, tokens + (now - since) * self.rate)
-        if tokens < 1 and self._drops:
-            self._keep(key, tokens, now)
-            return None
-        self._keep(key, tokens - 1, now)
-        return max(0.0, (1 - tokens) / self.rate)
+    def _take_at_once(self, bucket: _Bucket) -> bool:
+        bucket.fill(self._clock(), self.rate, self.burst)
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
 
-    def _keep(self, key: object, tokens: float, now: float) -> None:
-        if len(self._buckets) >= _BUCKETS_MOST:
-            del self._buckets[next(iter(self._buckets))]  # used longest ago: each use puts it at the end
-        self._buckets[key] = tokens, now
+    async def _take_in_turn(self, bucket: _Bucket) -> None:
+        """Only the first in the queue waits for a token: whoever is cancelled has not taken one."""
+        async with bucket.turn:
+            bucket.fill(self._clock(), self.rate, self.burst)
+            if bucket.tokens < 1:
+                await asyncio.sleep((1 - bucket.tokens) / self.rate)
+                bucket.fill(self._clock(), self.rate, max(self.burst, 1 + _LATE_SECONDS * self.rate))
+            bucket.tokens -= 1
+
+    def _bucket(self, key: object) -> _Bucket:
+        bucket = self._buckets.pop(key, None)
+        if bucket is None:
+            if len(self._buckets) >= _BUCKETS_MOST:
+                self._forget_one()
+            bucket = _Bucket(self.burst, self._clock())
+        self._buckets[key] = bucket
+        return bucket
+
+    def _forget_one(self) -> None:
+        """The one used longest ago, as each use puts it at the end, for which nobody waits."""
+        for key, bucket in self._buckets.items():
+            if not bucket.turn.locked():
+                del self._buckets[key]
+                return
 
     def _drop(self, context: Context) -> None:
         self.dropped += 1

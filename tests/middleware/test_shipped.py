@@ -67,18 +67,131 @@ def test_never_more_than_rate_and_burst(gaps: list[float], rate: float, burst: i
     now = 0.0
     limit = RateLimit(rate, burst, "drop", clock=lambda: now)
     taken: list[float] = []
-    for gap in gaps:
-        now += gap
-        if limit.take() is not None:
-            taken.append(now)
+
+    async def handler(_context: Context) -> None:
+        taken.append(now)
+
+    async def send_all() -> None:
+        nonlocal now
+        for gap in gaps:
+            now += gap
+            await limit.handle(context(), handler)
+
+    asyncio.run(send_all())
     for first in range(len(taken)):
         for last in range(first, len(taken)):
             assert last - first + 1 <= burst + rate * (taken[last] - taken[first]) + 1e-6
 
 
-def test_those_that_wait_come_in_their_turn() -> None:
-    limit = RateLimit(10, 2, clock=lambda: 0.0)
-    assert [limit.take() for _ in range(5)] == pytest.approx([0, 0, 0.1, 0.2, 0.3])
+class Time:
+    """Stands still but for `go_on`; what sleeps until then goes on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._sleep = asyncio.sleep
+        self._alarms: list[tuple[float, asyncio.Future[None]]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        alarm = asyncio.get_running_loop().create_future()
+        self._alarms.append((self.now + seconds, alarm))
+        await alarm
+
+    async def go_on(self, seconds: float) -> None:
+        self.now += seconds
+        for at, alarm in self._alarms:
+            if at <= self.now + 1e-9 and not alarm.done():
+                alarm.set_result(None)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(6):
+            await self._sleep(0)
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> Time:
+    still = Time()
+    monkeypatch.setattr(asyncio, "sleep", still.sleep)
+    return still
+
+
+@pytest.mark.parametrize("cancelled", [(), (0,), (3,), (1, 2, 4), (0, 1, 2, 3, 4, 5)])
+async def test_those_that_wait_come_in_their_turn(cancelled: tuple[int, ...], still: Time) -> None:
+    # given one that was handled at once, and more that wait
+    handler, limit = Handler(), RateLimit(10, 1, clock=lambda: still.now)
+    await limit.handle(context(99), handler)
+    waiting = [asyncio.ensure_future(limit.handle(context(number), handler)) for number in range(6)]
+    await still.settle()
+    # when some of them give up, and one comes after all of them
+    for number in cancelled:
+        waiting[number].cancel()
+    last = asyncio.ensure_future(limit.handle(context(6), handler))
+    await still.settle()
+    # then the others are handled in order, one at each step, and no step is left out
+    left = [number for number in range(7) if number not in cancelled]
+    for done in range(1, len(left) + 1):
+        await still.go_on(0.05)
+        await still.go_on(0.05)
+        assert handler.handled == [99, *left[:done]]
+    await last
+
+
+async def test_those_that_time_out_take_nothing_from_others(still: Time) -> None:
+    # given more at once than the rate lets through within their timeout
+    handler, limit = Handler(), RateLimit(10, 1, clock=lambda: still.now)
+    for second in range(1, 6):
+        waiting = [asyncio.ensure_future(limit.handle(context(), handler)) for _ in range(20)]
+        await still.settle()
+        for _ in range(10):
+            await still.go_on(0.1)
+        # when the others time out, second after second
+        for each in waiting:
+            each.cancel()
+        await still.settle()
+        # then the rate is held, and used
+        assert 10 * second <= len(handler.handled) <= 10 * second + 1
+
+
+async def test_a_late_awakening_is_made_up_for_within_bounds(still: Time) -> None:
+    handler, limit = Handler(), RateLimit(100, 1, clock=lambda: still.now)
+    waiting = [asyncio.ensure_future(limit.handle(context(number), handler)) for number in range(20)]
+    await still.settle()
+    assert len(handler.handled) == 1
+    await still.go_on(0.03)
+    assert len(handler.handled) == 4
+    await still.go_on(5)
+    assert len(handler.handled) == 4 + 6
+    for each in waiting:
+        each.cancel()
+
+
+@given(st.lists(st.sampled_from(["comes", "gives up", "time"]), max_size=60), st.integers(1, 3))
+def test_never_more_than_the_rate_whoever_gives_up(steps: list[str], burst: int) -> None:
+    handled: list[tuple[int, float]] = []
+    waiting: list[asyncio.Future[None]] = []
+    still = Time()
+    limit = RateLimit(1, burst, clock=lambda: still.now)
+
+    async def handler(context: Context) -> None:
+        handled.append((context["payload"], still.now))
+
+    async def play() -> None:
+        for number, step in enumerate([*steps, *["time"] * len(steps)]):
+            if step == "comes":
+                waiting.append(asyncio.ensure_future(limit.handle(context(number), handler)))
+            elif step == "gives up" and waiting:
+                waiting.pop(len(waiting) // 2).cancel()
+            await still.go_on(step == "time")
+            waiting[:] = [each for each in waiting if not each.done()]
+        assert not waiting
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "sleep", still.sleep)
+        asyncio.run(play())
+    assert handled == sorted(handled)
+    for first in range(len(handled)):
+        for last in range(first, len(handled)):
+            assert last - first + 1 <= burst + handled[last][1] - handled[first][1] + 1e-6
 
 
 async def test_what_is_too_much_is_dropped_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -99,9 +212,9 @@ async def test_each_key_has_its_own() -> None:
 
 
 def test_keys_are_bounded() -> None:
-    limit = RateLimit(1, 1, "drop", clock=lambda: 0.0)
+    limit = RateLimit(1, 1, clock=lambda: 0.0)
     for number in range(30_000):
-        limit.take(number)
+        limit._bucket(number)
     assert len(limit._buckets) == 10_000
 
 
