@@ -29,18 +29,21 @@ class Deduplicate(Middleware):
 
     A key counts from the moment its handler has returned: one that fails is tried again. The last `keep` keys
     are remembered, in this worker alone, or with `file` in an SQLite database that all workers of the machine
-    share and that outlives them. Two workers that have the same key in hand at one moment may both handle it.
+    share and that outlives them. Routes that share a file have keys of their own there, and `keep` counts those
+    of all. Two that have the same key in hand at one moment may both be handled: in two workers, or in one with
+    `concurrency` above 1.
     """
 
     def __init__(self, key: Key = whole_message, keep: int = 100_000, file: Path | str | None = None) -> None:
         if keep < 1:
             raise ValueError("keep is 1 or more")
         self._key = key
+        self._by_route = file is not None
         self._seen: _InMemory | _InFile = _InMemory(keep) if file is None else _InFile(Path(file), keep)
         self.dropped = 0
 
     async def handle(self, context: Context, next_handler: NextHandler) -> Any:
-        digest = _digest(self._key(context))
+        digest = self._digest(context)
         if digest in self._seen:
             self.dropped += 1
             self.logger.debug("%s was handled before", context["topic"])
@@ -49,9 +52,11 @@ class Deduplicate(Middleware):
         self._seen.add(digest)
         return result
 
-
-def _digest(key: object) -> bytes:
-    return hashlib.blake2b(msgspec.msgpack.encode(key), digest_size=16).digest()
+    def _digest(self, context: Context) -> bytes:
+        key = self._key(context)
+        if self._by_route:
+            key = context["message"].worker.rpartition("/")[0], key
+        return hashlib.blake2b(msgspec.msgpack.encode(key), digest_size=16).digest()
 
 
 class _InMemory:

@@ -19,8 +19,8 @@ from routemq_tui.routing.message import Message
 from routemq_tui.routing.middleware import Context
 
 
-def context(number: int = 1, device: str = "a") -> Context:
-    message = Message(f"t/{device}", {"device": device}, b"%d" % number)
+def context(number: int = 1, device: str = "a", worker: str = "r/1") -> Context:
+    message = Message(f"t/{device}", {"device": device}, b"%d" % number, worker=worker)
     return {"topic": message.topic, "params": message.params, "message": message, "payload": number}
 
 
@@ -274,6 +274,19 @@ async def test_a_key_of_ones_own() -> None:
     for number in range(9):
         await once.handle(context(number), handler)
     assert handler.handled == [0, 1, 2]
+
+
+async def test_routes_that_share_a_file_do_not_take_each_others_messages(tmp_path: Path) -> None:
+    handled: list[str] = []
+
+    async def handler(context: Context) -> None:
+        handled.append(context["message"].worker)
+
+    # given a message that comes to two routes, and each to two workers
+    for worker in ("stored/1", "audited/1", "stored/2", "audited/2"):
+        await Deduplicate(file=tmp_path / "seen.db").handle(context(worker=worker), handler)
+    # then each route has handled it once
+    assert handled == ["stored/1", "audited/1"]
 
 
 def _handle(file: Path, numbers: list[int]) -> list[Any]:
