@@ -29,8 +29,8 @@ class Deduplicate(Middleware):
 
     A key counts from the moment its handler has returned: one that fails is tried again. The last `keep` keys
     are remembered, in this worker alone, or with `file` in an SQLite database that all workers of the machine
-    share and that outlives them. Routes that share a file have keys of their own there, and `keep` counts those
-    of all. Two that have the same key in hand at one moment may both be handled: in two workers, or in one with
+    share and that outlives them. Routes that share a file have keys of their own there; `keep` counts all of
+    them. Two that have the same key in hand at one moment may both be handled: in two workers, or in one with
     `concurrency` above 1.
     """
 
