@@ -59,9 +59,9 @@ class Supervisor:
         return any(slot.state is WorkerState.FAILED for slot in self)
 
     def next_deadline(self) -> float | None:
+        if self.stopping:  # nothing starts any more, and all drains have this deadline
+            return self._stop_deadline
         times = [at for crew in self.crews.values() if (at := crew.next_deadline()) is not None]
-        if self.stopping and self._stop_deadline is not None:
-            times.append(self._stop_deadline)
         return min(times, default=None)
 
     def adopt(self) -> None:
@@ -158,7 +158,7 @@ class Supervisor:
                 elif slot.alive:
                     slot.hurry(now, min(timeout * 0.9, EMPTYING_AT_END) if slot.emptying else timeout * 0.9)
                 slot.drain_deadline = None  # one deadline for all
-        self.stopping = True
+        self.stopping, self.more_to_start = True, False
 
     def _enforce_stop(self, now: float) -> None:
         if self._stop_deadline is not None and now >= self._stop_deadline:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from routemq_tui.config.model import RouteConfig, ScalingConfig
 from routemq_tui.engine.deaths import FORGET_AFTER
 from routemq_tui.engine.journal import Journal
@@ -12,11 +14,13 @@ from routemq_tui.engine.ledgers import Ledgers
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.reloading import Reloading
 from routemq_tui.engine.scaling import Autoscaler
-from routemq_tui.engine.sessions import SessionList
+from routemq_tui.engine.sessions import SessionEntry, SessionList
+from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshots import Observer
 from routemq_tui.engine.supervisor import Supervisor
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
+from routemq_tui.worker.spec import BrokerAddress
 from tests.engine.rig import make_config, route
 
 
@@ -56,6 +60,27 @@ def test_a_route_replaced_is_scaled_by_its_own_workers(tmp_path: Path) -> None:
     autoscaler.look(scaler.next_look, 0)
     # then the new one is looked at
     assert scaler.thought == "waits: jobs/1 is stopped"
+
+
+def test_an_engine_that_stops_waits_for_its_deadline_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given more to start than one step does, and a slot that was to go on emptying its session
+    inside = Inside(tmp_path, route(workers=20))
+    supervisor = inside.supervisor
+    monkeypatch.setattr(Slot, "start", lambda *_: None)
+    supervisor.reconcile(0.0, BrokerAddress("127.0.0.1", 1))
+    assert supervisor.more_to_start
+    slot = supervisor.crews["jobs"].slots[20]
+    slot.take_over(SessionEntry("jobs", 20, slot.client_id, "s", "t", "h", 1, "home", "5"), differs=False)
+    slot.could_not_start(OSError("no process"), 1.0)
+    assert supervisor.next_deadline() == 1.0
+    # when it stops
+    supervisor.stop(2.0, force=False)
+    inside.reconcile(5.0)
+    # then it waits, as long as the workers may take
+    assert not supervisor.more_to_start
+    assert supervisor.next_deadline() == 2.0 + inside.config.app.shutdown_timeout
 
 
 def test_a_suspect_is_forgotten_though_nobody_dies_any_more(tmp_path: Path) -> None:
