@@ -20,8 +20,10 @@ from routemq_tui.engine.commands import (
 )
 from routemq_tui.engine.snapshot import EngineState, RouteSnapshot, Snapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
-from routemq_tui.tui.rows import Row
+from routemq_tui.tui.rows import Row, RowKey
 
+LONGEST_NUMBER = 9
+"""Digits; what is longer is more than any route has, and `int` refuses some thousands of them."""
 ALIVE = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.PAUSED, WorkerState.DRAINING})
 STARTABLE = frozenset({WorkerState.STOPPED, WorkerState.FAILED, WorkerState.BACKOFF})
 
@@ -51,14 +53,20 @@ def plan(action: str, row: Row | None) -> Order | Refused:
     return _PLANS[action](row.route, row.worker)
 
 
-def plan_exact(row: Row | None, count: int | None = None) -> Order | Refused:
-    """The order that sets the number of workers; without a count, whether that can be asked at all."""
-    checked = plan("exact", row)
-    if isinstance(checked, Refused) or count is None or row is None or row.route is None:
+def plan_exact(snapshot: Snapshot, name: str, text: str) -> Order | Refused:
+    """The order that sets the number of workers of a route, as it is now, to what somebody typed."""
+    route = next((each for each in snapshot.routes if each.name == name), None)
+    if route is None:
+        return Refused(f"{name} is gone")
+    checked = plan("exact", Row(RowKey(name), snapshot, route))
+    if isinstance(checked, Refused):
         return checked
-    order = (SetWorkers(row.route.name, count),)
-    if count == 0 and row.route.desired > 0:
-        return Order(order, f"Take all workers of {row.route.name} away?", _nothing_consumes(row.route))
+    if problem := count_problem(route, text):
+        return Refused(problem)
+    count = int(text)
+    order = (SetWorkers(name, count),)
+    if count == 0 and route.desired > 0:
+        return Order(order, f"Take all workers of {name} away?", _nothing_consumes(route))
     return Order(order)
 
 
@@ -66,7 +74,7 @@ def count_problem(route: RouteSnapshot, text: str) -> str:
     """What is wrong with a number of workers that somebody typed; empty when nothing is."""
     if not (text.isascii() and text.isdigit()):
         return f"Type a number from 0 to {route.max_workers}"
-    if int(text) > route.max_workers:
+    if len(text) > LONGEST_NUMBER or int(text) > route.max_workers:
         return f"At most {route.max_workers} (max_workers of {route.name})"
     return ""
 

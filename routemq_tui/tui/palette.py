@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from routemq_tui.tui.keys import KEYS
+from routemq_tui.tui.rows import RowKey
 from routemq_tui.tui.screens.main import MainScreen
 from routemq_tui.tui.theme import THEME_WORDS
 
@@ -33,6 +34,10 @@ class Program(Protocol):
 
 
 class KeyCommands(Provider):
+    async def startup(self) -> None:
+        # While somebody chooses, the selected route may go, and another row be selected for it.
+        self._meant = cast(MainScreen, self.screen).table.selected
+
     async def discover(self) -> Hits:
         for entry in self._entries():
             yield DiscoveryHit(entry.name, entry.run, help=entry.help)
@@ -51,7 +56,7 @@ class KeyCommands(Provider):
                 refusal = screen.refusal(key)
                 words = screen.fill(f"Not now: {refusal}") if refusal else screen.help_of(key)
                 name = f"{key.label}  ({screen.display_of(key)})"
-                yield Entry(_plain(name), _plain(words), partial(screen.press_key, key))
+                yield Entry(_plain(name), _plain(words), partial(screen.press_key, key, self._meant))
         saves = "Keep the routes' numbers of workers for the next start, in routemq.local.toml"
         yield Entry("Save worker counts", saves, cast(Program, self.app).save_counts)
         reads = "Apply what has changed in routemq.toml since the start"
@@ -63,7 +68,10 @@ class KeyCommands(Provider):
     def _places(self) -> Iterator[Entry]:
         screen = cast(MainScreen, self.screen)
         for row in screen.all_rows():
-            yield Entry(_plain(f"Go to {row.key.label}"), "Select it", partial(screen.select, row.key))
+            yield Entry(_plain(f"Go to {row.key.label}"), "Select it", partial(self._go_to, row.key))
+
+    def _go_to(self, key: RowKey) -> None:
+        cast(MainScreen, self.screen).select(key)
 
     def _set_theme(self, name: str) -> None:
         cast(Program, self.app).choose_theme(name)

@@ -62,6 +62,17 @@ class Row:
         return self.route.log_sources() if self.worker is None else frozenset((self.worker.name,))
 
 
+def key_named(snapshot: Snapshot, name: str) -> RowKey | None:
+    """The key of a route or worker by its name; None when there is no such one."""
+    for route in snapshot.routes:
+        if route.name == name:
+            return RowKey(name)
+        for worker in route.workers:
+            if worker.name == name:
+                return RowKey(route.name, worker.slot)
+    return None
+
+
 def place_of(rows: list[Row], key: RowKey, near: int = 0) -> int:
     """Where the key is now; its route when the worker is gone, else the place nearest to where it was."""
     places = {row.key: index for index, row in enumerate(rows)}

@@ -83,10 +83,10 @@ class LogDesk:
 
     def jump(self) -> None:
         """To a time."""
-        now = self._now()
+        logs, now = self._logs, self._now()
 
         def chosen(text: str | None) -> None:
-            if text and not self._logs.to_time(parse_moment(text, now)):
+            if text and not logs.to_time(parse_moment(text, now)):
                 self._tell("There is no line yet", "warning")
 
         hint = f"{HINT} · Esc leaves it"
@@ -118,23 +118,25 @@ class LogDesk:
         self._ask(Prompt("Filter:", FILTER_HINT, filter_problem, logs.filter.text), chosen)
 
     def search(self) -> None:
+        logs = self._logs
+
         def chosen(text: str | None) -> None:
             if text is not None:
-                self._logs.set_search(expression_of(text) if text else None)
+                logs.set_search(expression_of(text) if text else None)
                 if text:
-                    self.match(0)
+                    self._to_match(logs, 0)
 
-        self._ask(
-            Prompt("Search:", self._fill(SEARCH_HINT), search_problem, self._logs.status.search), chosen
-        )
+        self._ask(Prompt("Search:", self._fill(SEARCH_HINT), search_problem, logs.status.search), chosen)
 
     def match(self, step: int) -> None:
         """To a match of the last search; asks for one when there is none."""
-        text = self._logs.status.search
-        if not text:
-            self.search()
+        if self._logs.status.search:
+            self._to_match(self._logs, step)
         else:
-            self._logs.find_match(step, self._went(step, f"No line here matches {text}"))
+            self.search()
+
+    def _to_match(self, logs: LogView, step: int) -> None:
+        logs.find_match(step, self._went(step, f"No line here matches {logs.status.search}"))
 
     def error(self, step: int) -> None:
         self._logs.find(ERRORS, step, self._went(step, "No error among the lines here"), True)

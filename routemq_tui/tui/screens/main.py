@@ -28,7 +28,7 @@ from routemq_tui.tui.notices import Severity, Toast, Toasts
 from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact
 from routemq_tui.tui.read_only import REASON as READ_ONLY
 from routemq_tui.tui.row_order import RowOrder
-from routemq_tui.tui.rows import Row, RowKey
+from routemq_tui.tui.rows import Row, RowKey, key_named
 from routemq_tui.tui.screens.columns_chooser import ColumnsChooser
 from routemq_tui.tui.screens.confirm import Confirm
 from routemq_tui.tui.screens.help import Help, Wording
@@ -189,10 +189,15 @@ class MainScreen(Screen[None]):
         self._refuse(self.refusal(KEY_BY_ID[active.binding.id]))
         return True
 
-    def press_key(self, key: Key) -> None:
-        """Do what the key does, from the palette or the bottom line."""
+    def press_key(self, key: Key, meant: RowKey | None = None) -> None:
+        """Do what the key does, from the palette or the bottom line.
+
+        `meant`: the row that was selected when somebody began to choose; another one is not ordered about.
+        """
         refusal = self.refusal(key)
-        if refusal:
+        if key.changes and meant is not None and meant != self.table.selected:
+            self._refuse(f"{meant.label} is gone")
+        elif refusal:
             self._refuse(refusal)
         else:
             self.call_later(self.run_action, key.action)
@@ -220,11 +225,11 @@ class MainScreen(Screen[None]):
         route = row.route
         hint = f"0 to {route.max_workers} · now {route.desired} · Enter sets it · Esc leaves it"
         prompt = Prompt(f"Workers of {route.name}:", hint, partial(count_problem, route))
-        self.app.push_screen(prompt, self._set_exact)
+        self.app.push_screen(prompt, partial(self._set_exact, route.name))
 
-    def _set_exact(self, text: str | None) -> None:
+    def _set_exact(self, name: str, text: str | None) -> None:
         if text:
-            self._give(plan_exact(self.table.row, int(text)), f"Set {int(text)}")
+            self._give(plan_exact(self._engine.snapshot(), name, text), f"Set {text}")
 
     def _give(self, order: Order | Refused, yes: str) -> None:
         if isinstance(order, Refused):
@@ -326,9 +331,14 @@ class MainScreen(Screen[None]):
         elif self.logs.filter.text:
             self.logs.set_filter(LogFilter().with_level(self.logs.filter.level))
 
-    def select(self, key: RowKey) -> None:
-        self.table.select(key)
-        self.panes.focus("routes")
+    def select(self, key: RowKey) -> bool:
+        """Select a row and go to it; says so when it is gone."""
+        found = self.table.select(key)
+        if found:
+            self.panes.focus("routes")
+        else:
+            self._refuse(f"{key.label} is gone")
+        return found
 
     def all_rows(self) -> list[Row]:
         return RowOrder().rows(self.snapshot) if self.snapshot is not None else []
@@ -339,16 +349,16 @@ class MainScreen(Screen[None]):
     def layout_changed(self) -> None:
         self._layout.keep()
 
-    def _select_named(self, name: str) -> None:
-        route, _, slot = name.rpartition("/")
-        self.select(RowKey(route, int(slot)) if route and slot.isdigit() else RowKey(name))
+    def _select_named(self, name: str) -> bool:
+        key = key_named(self.snapshot, name) if self.snapshot is not None else None
+        return self.select(key or RowKey(name))
 
     def _show_logs_at(self, worker: str, time: float) -> None:
         """The logs of a worker, paused at the first line of a time."""
-        self._select_named(worker)
-        self.panes.go("logs")
-        self._log_panes.focus_first()
-        self.logs.to_time(time)
+        if self._select_named(worker):
+            self.panes.go("logs")
+            self._log_panes.focus_first()
+            self.logs.to_time(time)
 
     def _chosen_line(self) -> LogLine | None:
         """The line of the log that is looked at; None while another pane has the focus, or it follows."""

@@ -201,14 +201,18 @@ class RecordsScreen(Screen[None], Generic[T]):
         self.app.push_screen(Confirm(question, loss, yes), lambda answer: then() if answer else None)
 
     def go_to_logs(self, worker: str, time: float) -> None:
-        self._leave_all()
-        self.around.show_logs(worker, time)
-
-    def _leave_all(self) -> None:
-        """Back to the main screen, whichever way led here."""
-        while isinstance(self.app.screen, RecordsScreen):
-            self.app.pop_screen()
+        if self._leave_for(worker):
+            self.around.show_logs(worker, time)
 
     def go_to_worker(self, name: str) -> None:
-        self._leave_all()
-        self.around.select(name)
+        if self._leave_for(name):
+            self.around.select(name)
+
+    def _leave_for(self, name: str) -> bool:
+        """Back to the main screen, whichever way led here; not for a worker that is gone."""
+        if not self.around.is_there(name):
+            self.app.notify(f"{name} is gone", severity="warning", markup=False)
+            return False
+        while isinstance(self.app.screen, RecordsScreen):
+            self.app.pop_screen()
+        return True

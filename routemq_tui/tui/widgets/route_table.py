@@ -114,17 +114,28 @@ class RouteTable(LineView, inherit_bindings=False):
             self._touched, self.selected = True, RowKey(snapshot.routes[0].name)
         self._rebuild()
 
-    def select(self, key: RowKey) -> None:
-        """Select a row by its key, unfolding its route when that is needed."""
+    def select(self, key: RowKey) -> bool:
+        """Select a row by its key, unfolding its route and dropping the filter when that is needed.
+
+        False, and nothing is changed, when there is no such route or worker.
+        """
         place = next((index for index, row in enumerate(self.rows) if row.key == key), None)
         if place is not None:
             self._go_to(place)
-            return
+            return True
+        routes = self._snapshot.routes if self._snapshot is not None else ()
+        route = next((each for each in routes if each.name == key.route), None)
+        if route is None or key.slot not in (None, *(worker.slot for worker in route.workers)):
+            return False
         if key.slot is not None:
             self.folded -= {key.route}
         self.selected = key
-        self._rebuild()
-        self._keep_in_sight()
+        if self.order.shows(route):
+            self._rebuild()
+            self._keep_in_sight()
+        else:
+            self.show_only("")
+        return True
 
     def _go_to(self, place: int) -> None:
         """Select a row that is there: the others need no drawing."""
