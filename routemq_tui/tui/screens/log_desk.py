@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from routemq_tui.engine.log_filter import LogFilter, expression_of
+from routemq_tui.engine.time_limit import TooSlowError
 from routemq_tui.tui.logs.export import name_problem, proposed_name, write_lines
 from routemq_tui.tui.logs.index import LogIndex
 from routemq_tui.tui.logs.moment import HINT, moment_problem, parse_moment
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.screens.log_line import LogLineScreen
 from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.widgets.log_canvas import filter_all
 from routemq_tui.tui.widgets.log_panes import LogPanes
 from routemq_tui.tui.widgets.log_view import LogView
 
@@ -188,14 +190,17 @@ class LogDesk:
 
         def chosen(text: str | None) -> None:
             if text:
-                self._screen.run_worker(self._write(text, lines))
+                self._screen.run_worker(self._write(text, lines), exit_on_error=False)
 
         count = "the lines that match" if lines.waiting else f"{len(lines)} lines"
         self._ask(Prompt(f"Export {count} to:", EXPORT_HINT, name_problem, name), chosen)
 
     async def _write(self, name: str, lines: LogIndex) -> None:
         try:
+            await filter_all(lines)
             path = await asyncio.to_thread(write_lines, name, lines.lines())
+        except TooSlowError:
+            self._tell(f"Nothing exported to {name}: the filter takes too long on a line", "error")
         except OSError as error:
             self._tell(f"Nothing exported to {name}: {error.strerror}", "error")
         else:

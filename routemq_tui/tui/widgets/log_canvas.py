@@ -20,6 +20,7 @@ from routemq_tui.engine.log_filter import LogFilter
 from routemq_tui.engine.port import LogLine, LogReader
 from routemq_tui.engine.time_limit import TooSlowError
 from routemq_tui.tui.logs.feed import LogFeed
+from routemq_tui.tui.logs.index import LogIndex
 from routemq_tui.tui.logs.page import ALL, LogPage, LogRow
 from routemq_tui.tui.logs.scan import LogWork
 from routemq_tui.tui.logs.status import LogStatus
@@ -343,6 +344,17 @@ class LogCanvas(LineView, inherit_bindings=False):
 
     def _tell(self) -> None:
         self.post_message(self.Changed())
+
+
+async def filter_all(lines: LogIndex) -> None:
+    """Filter what waits, so that all lines can be read; raises TooSlowError. Keys are answered meanwhile.
+
+    Not in a thread: only here can a search be interrupted.
+    """
+    work = LogWork(lines)
+    work.came(ALL)
+    while work.slice(SLICE):
+        await _others_rest()
 
 
 async def _others_rest() -> None:

@@ -29,6 +29,9 @@ class LogView(LogScroll):
 
     def _restarted(self) -> None:
         self._selection = None
+        if self._drag is not None:  # it began at a line that may not be shown any more
+            self._drag = None
+            self.release_mouse()
 
     def _moved(self) -> None:
         if self._selection is not None and self._selection.lines:
@@ -210,7 +213,7 @@ class LogView(LogScroll):
         self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        if self._drag is None:
+        if self._drag is None or not self._page.rows:
             return
         if event.y < 0 or event.y >= self.size.height:
             self._page.scroll(-1 if event.y < 0 else 1)
@@ -228,6 +231,10 @@ class LogView(LogScroll):
         self.release_mouse()
         if followed and self._selection is None:
             self.follow()  # only a click, to give the pane the focus
+
+    def on_mouse_release(self) -> None:
+        # Another screen has come over this one: the button is let go there.
+        self._drag = None
 
     def _place_at(self, x: int, y: int) -> Place:
         y = max(0, min(y, self.size.height - 1))
