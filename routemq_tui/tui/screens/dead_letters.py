@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Hashable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from routemq_tui.engine.commands import PurgeLetters, ReplayLetters
 from routemq_tui.engine.letters import Letter, LetterLine
 from routemq_tui.tui.payload_text import payload_lines, plain, property_lines, traceback_lines
 from routemq_tui.tui.record_columns import RecordColumn
 from routemq_tui.tui.screens.records import RecordsScreen
+from routemq_tui.tui.surroundings import Surroundings
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line
 
 READ = 1000
+REST = 20
+"""Times as long as a look into the store took, until the next one."""
+LEAST_REST = 0.2
+"""Seconds."""
 STATES = {"stored": Tone.WARN, "replaying": Tone.ACCENT, "replayed": Tone.OK, "purged": Tone.MUTED}
 
 
@@ -32,6 +40,12 @@ COLUMNS: tuple[RecordColumn[LetterLine], ...] = (
 )
 
 
+class Stored(NamedTuple):
+    lines: tuple[LetterLine, ...] = ()
+    total: int = 0
+    """All there are; more than the lines when these are too many."""
+
+
 class DeadLettersScreen(RecordsScreen[LetterLine]):
     TITLE_TEXT = "Dead letters"
     FILTER_HINT = "words of topic, route, worker, cause or error · Enter shows only these · empty shows all"
@@ -40,8 +54,41 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
         "filter · «records.view» text or hex · «records.copy» copy"
     )
 
+    HOLDS = True  # a key may replay or remove it
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__(around)
+        self._stored: Stored | None = None
+        self._reading = False
+        self._next = 0.0
+
     def load(self) -> Sequence[LetterLine]:
-        return self.around.engine.letters.read(limit=READ)
+        """What was read last: a look into a full store takes too long to wait for it, but for the first."""
+        if self._stored is None:
+            self._take(self._look())
+        elif not self._reading and time.monotonic() >= self._next:
+            self._reading = True
+            self.run_worker(self._read(), group="letters", exit_on_error=False)
+        return self._stored.lines if self._stored is not None else ()
+
+    async def _read(self) -> None:
+        begun = time.monotonic()
+        try:
+            self._take(await asyncio.to_thread(self._look))
+        finally:
+            self._reading, now = False, time.monotonic()
+            self._next = now + max(LEAST_REST, REST * (now - begun))
+        self.refresh_records()
+
+    def _look(self) -> Stored:
+        letters = self.around.engine.letters
+        return Stored(letters.read(limit=READ), letters.count())
+
+    def _take(self, stored: Stored) -> None:
+        before = self._stored
+        if before is not None and before.lines == stored.lines:
+            stored = stored._replace(lines=before.lines)
+        self._stored = stored
 
     def columns(self) -> Sequence[RecordColumn[LetterLine]]:
         return COLUMNS
@@ -57,7 +104,7 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
         return "There are none: no message was given up."
 
     def more_title(self) -> Line:
-        count = self.around.engine.letters.count()
+        count = 0 if self._stored is None else self._stored.total
         more = f" the newest {READ:,} are shown" if count > READ else ""
         return [Fragment(f" {count:,} in the store{more}", Tone.WARN if count else Tone.MUTED)]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import ClassVar, Generic, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -34,6 +34,8 @@ class RecordsScreen(Screen[None], Generic[T]):
     TITLE_TEXT = ""
     FILTER_HINT = "text · Enter shows only these · empty shows all"
     HINT = ""
+    HOLDS = False
+    """The first record stays selected when newer ones come, as one does that somebody has gone to."""
 
     def __init__(self, around: Surroundings, wanted: str = "", select: Hashable = None) -> None:
         """`wanted` filters from the start; `select` is the key of the record to begin with."""
@@ -44,6 +46,8 @@ class RecordsScreen(Screen[None], Generic[T]):
         self._select = select
         self._found: Sequence[T] | None = None
         self._filtered_by = ""
+        self._detailed: Hashable = None
+        """The key of the record below the list."""
         self._shown = 0
         self._all = 0
 
@@ -94,6 +98,8 @@ class RecordsScreen(Screen[None], Generic[T]):
         self.refresh_records()
         if self._select is not None:
             self.records.select(self._select)
+        if self.HOLDS:
+            self.records.hold()
         self.set_interval(REFRESH, self.refresh_records)
 
     @property
@@ -135,6 +141,10 @@ class RecordsScreen(Screen[None], Generic[T]):
 
     def _changed(self) -> None:
         record = self.records.record
+        key = None if record is None else self.key(record)
+        if key != self._detailed:
+            self._detailed = key
+            self.detail_view.move("top")
         self.detail_view.show(lambda width: [] if record is None else self._cut(record, width))
 
     def _cut(self, record: T, width: int) -> list[Line]:
@@ -170,6 +180,10 @@ class RecordsScreen(Screen[None], Generic[T]):
         if wide:
             self.records.hold()
         self.set_focus(self.detail_view if self.has_class("-open") else self.records)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        if event.widget is self.detail_view:
+            self.records.hold()
 
     def action_switch(self) -> None:
         self.records.hold()

@@ -46,20 +46,30 @@ class RecordList(LineView, Generic[T], inherit_bindings=False):
         return self._records[self._cursor] if self._records else None
 
     def show_records(self, records: Sequence[T]) -> None:
-        """Show these; the selection stays on its record, or at the top until somebody has moved it."""
-        before = self.record
+        """Show these; the selection stays on its record, or at the top until somebody has moved it.
+
+        A list that was scrolled stays at the record it was scrolled to.
+        """
+        before, place, top = self.record, self._cursor, self.scroll_offset.y
+        first = self._records[top] if 0 < top < len(self._records) else None
+        was_in_sight = top <= place < top + self.size.height
         self._records = records
-        place = None
+        self._cursor = 0
         if before is not None and self._touched:
-            wanted = self._key(before)
-            place = next((index for index, each in enumerate(records) if self._key(each) == wanted), None)
-            if place is None:
-                place = min(self._cursor, max(0, len(records) - 1))
-        self._cursor = place or 0
+            found = self._place_of(before)
+            self._cursor = min(place, max(0, len(records) - 1)) if found is None else found
         self.virtual_size = Size(self.size.width, len(records))
-        self._keep_in_sight()
+        at = None if first is None else self._place_of(first)
+        if at is not None and at != top:
+            self.scroll_to(y=at, animate=False, force=True, immediate=True)
+        if was_in_sight:
+            self._keep_in_sight()
         self.refresh()
         self._changed()
+
+    def _place_of(self, record: T) -> int | None:
+        wanted = self._key(record)
+        return next((place for place, each in enumerate(self._records) if self._key(each) == wanted), None)
 
     def select(self, key: Hashable) -> bool:
         for index, each in enumerate(self._records):
