@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from routemq_tui.routing.handler import plain_function
 from routemq_tui.routing.invocation import CallFull, Given
 from routemq_tui.routing.message import Message
 from routemq_tui.routing.payload import payload_decoder
@@ -68,10 +69,9 @@ def check_middleware(middleware: Any) -> None:
     if not callable(middleware):
         raise MiddlewareError(f"{middleware!r} is no middleware: it has no handle, and is no function")
     try:
-        inspect.signature(middleware).bind(None, None)
+        inspect.signature(middleware, follow_wrapped=False).bind(None, None)
     except TypeError:
-        name = getattr(middleware, "__name__", repr(middleware))
-        raise MiddlewareError(f"{name} does not take (message, call_next)") from None
+        raise MiddlewareError(f"{_name(middleware)} does not take (message, call_next)") from None
 
 
 def with_middleware(bound: Bound, middlewares: Sequence[Any]) -> Bound:
@@ -80,26 +80,56 @@ def with_middleware(bound: Bound, middlewares: Sequence[Any]) -> Bound:
         return bound
     for each in middlewares:
         check_middleware(each)
-    if bound.is_async or any(map(_is_async, middlewares)):
+    if bound.is_async or any(map(_may_be_async, middlewares)):
         chain = _context_chain if any(hasattr(each, "handle") for each in middlewares) else _message_chain
         return bound.around(chain(bound, middlewares), is_async=True)
     return bound.around(_sync_chain(bound.call, middlewares), is_async=False)
 
 
 def _is_async(middleware: Any) -> bool:
-    if hasattr(middleware, "handle"):
+    """It surely gives something to await."""
+    called = middleware if inspect.isroutine(middleware) else getattr(type(middleware), "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(middleware) or inspect.iscoroutinefunction(called)
+
+
+def _may_be_async(middleware: Any) -> bool:
+    """A plain wrapper around an async function may give its coroutine or have run it."""
+    if hasattr(middleware, "handle") or _is_async(middleware):
         return True
-    called = middleware if inspect.isfunction(middleware) else getattr(middleware, "__call__", middleware)  # noqa: B004
-    return inspect.iscoroutinefunction(called)
+    return inspect.iscoroutinefunction(plain_function(middleware))
 
 
 def _sync_chain(call: Callable[[Message], Any], middlewares: Sequence[Any]) -> Callable[[Message], Any]:
     for middleware in reversed(middlewares):
-        call = _sync_step(middleware, call)
+        call = _checked_step(middleware, call)
     return call
 
 
-def _sync_step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
+def _checked_step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
+    def step(message: Message) -> Any:
+        result = middleware(message, following)
+        if result is not None and inspect.isawaitable(result):
+            _refuse(middleware, result)
+        return result
+
+    return step
+
+
+def _refuse(middleware: Any, result: Awaitable[Any]) -> None:
+    """Nobody awaits it: the handler would not run, and the message would count as handled."""
+    if inspect.iscoroutine(result):
+        result.close()
+    raise TypeError(
+        f"the middleware {_name(middleware)} returned something to await, which cannot be seen before: "
+        "write it as async def, or as a class with async def handle"
+    )
+
+
+def _name(middleware: Any) -> str:
+    return getattr(middleware, "__qualname__", None) or repr(middleware)
+
+
+def _step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
     def step(message: Message) -> Any:
         return middleware(message, following)
 
@@ -110,7 +140,7 @@ def _message_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Messag
     """Functions only: nothing but the message goes from one to the next."""
     following = bound.call if bound.is_async else _awaitable(bound.call)
     for middleware in reversed(middlewares):
-        step = _sync_step(middleware, following)
+        step = _step(middleware, following)
         following = step if _is_async(middleware) else _awaitable(step)
     return following
 

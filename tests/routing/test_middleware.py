@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -174,3 +175,84 @@ def test_what_is_raised_comes_through_all_of_them() -> None:
 def test_what_is_no_middleware(wrong: Any, said: str) -> None:
     with pytest.raises(MiddlewareError, match=said):
         wrapped(lambda id: id, wrong)
+
+
+async def tagged(tag: str, message: Message, call_next: Any) -> Any:
+    return tag, await call_next(message)
+
+
+class Tags:
+    async def __call__(self, message: Message, call_next: Any) -> Any:
+        return await tagged("t", message, call_next)
+
+
+class TagsUnseen:
+    def __call__(self, message: Message, call_next: Any) -> Any:
+        return tagged("t", message, call_next)
+
+
+@functools.wraps(tagged)
+def around_async(message: Message, call_next: Any) -> Any:
+    return tagged("t", message, call_next)
+
+
+def runs_it(middleware: Any) -> Any:
+    """A wrapper that looks async and is not: the coroutine is run in it."""
+
+    @functools.wraps(middleware)
+    def wrapper(*given: Any) -> Any:
+        try:
+            middleware(*given).send(None)
+        except StopIteration as end:
+            return end.value
+
+    return wrapper
+
+
+async def waits_for(message: Message, call_next: Any) -> Any:
+    return "t", await call_next(message)
+
+
+SEEN = [
+    functools.partial(tagged, "t"),
+    functools.partial(functools.partial(tagged), "t"),
+    Tags(),
+    Tags().__call__,
+    functools.partial(Tags()),
+    around_async,
+    runs_it(waits_for),
+]
+UNSEEN = [lambda message, call_next: tagged("t", message, call_next), TagsUnseen()]
+
+
+@pytest.mark.parametrize("middleware", SEEN)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_async_functions_are_known_in_every_wrapping(middleware: Any, is_async: bool) -> None:
+    def handler(id: str) -> str:
+        return id
+
+    async def waits(id: str) -> str:
+        return id
+
+    def through(message: Message, call_next: Any) -> Any:
+        return call_next(message)
+
+    assert called(wrapped(waits if is_async else handler, middleware)) == ("t", "7")
+    assert called(wrapped(waits if is_async else handler, through, middleware)) == ("t", "7")
+    assert called(wrapped(waits if is_async else handler, Adds("a", []), middleware)) == ("t", "7")
+
+
+def forgets(message: Message, call_next: Any) -> None:
+    call_next(message)
+
+
+@pytest.mark.parametrize("middleware", UNSEEN)
+@pytest.mark.parametrize("outer", [(), (forgets,)])
+def test_what_nobody_would_await_is_an_error_and_no_message_lost(middleware: Any, outer: Any) -> None:
+    with pytest.raises(TypeError, match=r"(lambda|TagsUnseen).* to await.*: write it as async def"):
+        called(wrapped(lambda id: pytest.fail("called"), *outer, middleware))
+
+
+@pytest.mark.parametrize("middleware", UNSEEN)
+def test_what_is_awaited_anyway_may_be_any_function(middleware: Any) -> None:
+    assert called(wrapped(lambda id: id, Adds("a", []), middleware)) == ("t", "7")
