@@ -148,14 +148,17 @@ def _shown(value: Any) -> str:
     return ""
 
 
+PARTS = {
+    "url_port": "the port of `broker.url`",
+    "url_tls": "`true`: `mqtts` or `wss` in `broker.url`, on port 8883 or 443 unless one is named",
+}
+"""Variables that stand for a part of a setting."""
+
+
 def _variables() -> str:
     rows = ["| variable | setting |", "| --- | --- |"]
     for name, variable in VARIABLES.items():
-        setting = (
-            "the port of `broker.url`"
-            if variable.key == "url_port"
-            else f"`{variable.section}.{variable.key}`"
-        )
+        setting = PARTS.get(variable.key, f"`{variable.section}.{variable.key}`")
         rows.append(f"| `{name}` | {setting} |")
     return "\n".join(rows) + "\n"
 

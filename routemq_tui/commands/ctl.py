@@ -120,7 +120,7 @@ def _own_node() -> str:
     from routemq_tui.config.kinds import node
 
     try:
-        return str(node().read(os.environ.get("ROUTEMQ_NODE") or "local"))
+        return str(node().read(os.environ.get("ROUTEMQ_NODE", "").strip() or "local"))
     except ValueError:
         return "local"
 

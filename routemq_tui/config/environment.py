@@ -14,7 +14,7 @@ from routemq_tui.config import kinds, schema
 from routemq_tui.config.kinds import Kind, from_text
 from routemq_tui.config.model import Place
 from routemq_tui.config.reader import Layer, Reader, Setting, outside
-from routemq_tui.config.source import SourceError, read_text
+from routemq_tui.config.source import SourceError, read_text, show
 from routemq_tui.config.url import EMBEDDED, parse_broker_url
 
 ENVIRONMENT = outside("environment")
@@ -31,7 +31,9 @@ def _address(value: object) -> str:
     """A host, `host:port` or URL as a URL. Here "mosquitto" is a host: compose files call theirs so."""
     text = str(value)
     if "://" not in text and text != EMBEDDED:
-        text = f"mqtt://[{text}]" if text.count(":") > 1 and not text.startswith("[") else f"mqtt://{text}"
+        user, at, host = text.rpartition("@")
+        host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+        text = f"mqtt://{user}{at}{host}"
     parse_broker_url(text)
     return text
 
@@ -39,6 +41,17 @@ def _address(value: object) -> str:
 _ADDRESS = Kind(
     _address, "a host, mqtt://HOST[:PORT], mqtts://…, ws://HOST[:PORT][/PATH], wss://… or embedded"
 )
+
+
+def _switch(value: object) -> bool:
+    word = str(value).strip().lower()
+    if word not in _SWITCH:
+        raise ValueError
+    return _SWITCH[word]
+
+
+_SWITCH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+_TRUE_OR_FALSE = Kind(_switch, "true or false", ("true", "false"))
 
 VARIABLES: dict[str, _Variable] = {
     "MQTT_BROKER": _Variable("broker", "url", _ADDRESS),
@@ -54,6 +67,12 @@ VARIABLES: dict[str, _Variable] = {
         "broker", "key_password_file", schema.BROKER.keys["key_password_file"]
     ),
     "MQTT_SERVER_NAME": _Variable("broker", "server_name", schema.BROKER.keys["server_name"]),
+    # RouteMQ's names.
+    "MQTT_TLS_ENABLED": _Variable("broker", "url_tls", _TRUE_OR_FALSE),
+    "MQTT_TLS_CA_CERTS": _Variable("broker", "ca_file", schema.BROKER.keys["ca_file"]),
+    "MQTT_TLS_CERTFILE": _Variable("broker", "cert_file", schema.BROKER.keys["cert_file"]),
+    "MQTT_TLS_KEYFILE": _Variable("broker", "key_file", schema.BROKER.keys["key_file"]),
+    "MQTT_TLS_INSECURE": _Variable("broker", "insecure", _TRUE_OR_FALSE),
     "MQTT_GROUP_NAME": _Variable("app", "group", schema.APP.keys["group"]),
     "WORKER_COUNT": _Variable("defaults", "workers", schema.DEFAULTS.keys["workers"]),
     "MIN_WORKERS": _Variable("defaults", "min_workers", schema.DEFAULTS.keys["min_workers"]),
@@ -64,7 +83,7 @@ VARIABLES: dict[str, _Variable] = {
 }
 """Each variable read; one that is empty counts as not set."""
 
-_TEXTUAL = frozenset(name for name in VARIABLES if name.startswith("MQTT_") and name != "MQTT_PORT")
+_NUMBERS = frozenset(("MQTT_PORT", "WORKER_COUNT", "MIN_WORKERS", "MAX_WORKERS"))
 
 
 def environment_layer(reader: Reader, folder: Path, environment: Mapping[str, str] | None) -> Layer:
@@ -78,11 +97,24 @@ def environment_layer(reader: Reader, folder: Path, environment: Mapping[str, st
     }
     for name, (text, place) in _variables(reader, folder, environment).items():
         variable = VARIABLES[name]
-        raw: object = text if name in _TEXTUAL else from_text(text)
-        setting = reader.value(raw, variable.kind, place, name)
+        setting = reader.value(_raw(name, text), variable.kind, place, name)
         if setting is not None:
+            _refuse_contradiction(reader, sections[variable.section].get(variable.key), setting)
             sections[variable.section][variable.key] = setting
     return found
+
+
+def _raw(name: str, text: str) -> object:
+    if name in _NUMBERS:
+        return from_text(text)
+    return text if name.startswith("MQTT_") else text.strip()  # a password may end with a space
+
+
+def _refuse_contradiction(reader: Reader, before: Setting | None, setting: Setting) -> None:
+    """RouteMQ's names and ours stand for the same settings."""
+    if before is not None and before.value != setting.value:
+        message = f"found {show(setting.value)}, but {before.key} says {show(before.value)}"
+        reader.report(setting.place, setting.key, message, "leave one of them out")
 
 
 def override_layer(reader: Reader, overrides: Mapping[str, object]) -> Layer:

@@ -28,7 +28,7 @@ from routemq_tui.config.model import (
 from routemq_tui.config.reader import Layer, Reader, RouteLayer, Setting, Settings
 from routemq_tui.config.scaling import autoscales, resolve_scaling
 from routemq_tui.config.source import LOCAL_FILE
-from routemq_tui.config.tls import TLS_KEYS, resolve_tls
+from routemq_tui.config.tls import TLS_KEYS, resolve_tls, with_wanted_tls
 from routemq_tui.config.url import BrokerUrl, parse_broker_url
 from routemq_tui.routing.found import FoundRoute
 from routemq_tui.routing.template import Template
@@ -63,11 +63,12 @@ def resolve_app(layers: Layers) -> AppConfig:
 
 def resolve_broker(reader: Reader, layers: Layers, root: Path) -> BrokerConfig:
     merged = _merge(*(layer.broker for layer in layers.all))
-    url_port = merged.pop("url_port", None)
+    url_port, url_tls = merged.pop("url_port", None), merged.pop("url_tls", None)
     password_file = merged.pop("password_file", None)
     security = {key: merged.pop(key) for key in TLS_KEYS if key in merged}
     values = _values(merged)
     address = parse_broker_url(values.get("url", BrokerConfig().url))
+    address = with_wanted_tls(reader, url_tls, merged.get("url"), address)
     if url_port is not None:
         port = _port(reader, merged.get("url"), address, url_port)
         if address is None:

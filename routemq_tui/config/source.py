@@ -15,7 +15,10 @@ from routemq_tui.config.model import Place, Problem
 LOCAL_FILE = "routemq.local.toml"
 """What the program itself saves, beside the file written by hand; it wins over that."""
 
-_URL_PASSWORD = re.compile(r"(://[^/@:]*):.*@")
+_PASSWORD = re.compile(
+    r"((?<=://)[^@:]*):.*@|^(?!(?:mqtts?|wss?|tcp|ssl|tls|https?)://)([^@:{]*):.*@", re.DOTALL
+)
+"""Of an address with or without a scheme; a `{` is that of a topic template."""
 _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -82,13 +85,17 @@ def show(value: object) -> str:
         case int() | float():
             return f"the number {clip(_number_text(value))}"
         case str():
-            hidden = _URL_PASSWORD.sub(r"\1:***@", value)
-            return f"the text {clip(printable(json.dumps(hidden, ensure_ascii=False)))}"
+            return f"the text {clip(printable(json.dumps(without_password(value), ensure_ascii=False)))}"
         case dict():
             return "a table"
         case list():
             return "a list"
     return f"{type(value).__name__} {value}"
+
+
+def without_password(text: str) -> str:
+    """The text with `***` for the password of an address that it may be or hold."""
+    return _PASSWORD.sub(r"\1\2:***@", text)
 
 
 def dotted(path: locate.Path) -> str:
@@ -125,5 +132,5 @@ def _syntax_problem(file: Path, text: str, said: str) -> Problem:
     line = int(found[1]) if found[1] else text.rstrip("\n").count("\n") + 1
     reason = printable(said[: found.start()])
     written = text.splitlines()[line - 1].strip() if line <= len(text.splitlines()) else ""
-    shown = f": {clip(printable(written))}" if written else ""
+    shown = f": {clip(printable(without_password(written)))}" if written else ""
     return Problem(Place(file, line), "", f"not TOML: {reason}{shown}")

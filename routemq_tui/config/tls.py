@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from routemq_tui.config.environment import secret_from_file
+from routemq_tui.config.environment import COMMAND_LINE, secret_from_file
 from routemq_tui.config.model import NOT_VERIFIED, Problem, TlsConfig
 from routemq_tui.config.reader import Reader, Setting, Settings
 from routemq_tui.config.url import BrokerUrl
@@ -20,6 +20,22 @@ TLS_KEYS = (
     "insecure",
 )
 """Settings of `[broker]` that only `mqtts://` and `wss://` use."""
+
+
+def with_wanted_tls(
+    reader: Reader, wish: Setting | None, url: Setting | None, address: BrokerUrl | None
+) -> BrokerUrl | None:
+    """The address over TLS if MQTT_TLS_ENABLED says so; it takes no TLS away, and the command line wins."""
+    if wish is None or wish.value == (address is not None and address.tls):
+        return address
+    if address is None or (wish.value and url is not None and url.place == COMMAND_LINE):
+        _warn_of_no_effect(reader, {"url_tls": wish}, address)
+        return address
+    if wish.value:
+        return address.encrypted()
+    message = f"has no effect: the broker's URL is {address.scheme}://, which is encrypted"
+    reader.warnings.append(Problem(wish.place, wish.key, message, "leave it out"))
+    return address
 
 
 def resolve_tls(reader: Reader, root: Path, settings: Settings, address: BrokerUrl | None) -> TlsConfig:
@@ -49,10 +65,15 @@ def resolve_tls(reader: Reader, root: Path, settings: Settings, address: BrokerU
 
 def _warn_of_no_effect(reader: Reader, settings: Settings, address: BrokerUrl | None) -> None:
     for setting in settings.values():
+        if setting.value is False:
+            continue  # MQTT_TLS_INSECURE=false asks for nothing
         message = "has no effect: the broker is one that routemq-tui starts, without TLS"
         if address is not None:
             message = f"has no effect: the broker's URL is {address.scheme}://, which is not encrypted"
-        reader.warnings.append(Problem(setting.place, setting.key, message, "write mqtts:// or wss://"))
+        hint = "write mqtts:// or wss://"
+        if address is not None and setting.key.startswith("MQTT_TLS_") and setting.value is not True:
+            hint = "set MQTT_TLS_ENABLED=true"
+        reader.warnings.append(Problem(setting.place, setting.key, message, hint))
 
 
 def _readable(reader: Reader, root: Path, setting: Setting) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 EMBEDDED = "embedded"
@@ -46,6 +46,11 @@ class BrokerUrl:
         """`mqtt`, `mqtts`, `ws` or `wss`."""
         return ("mqtt" if self.path is None else "ws") + ("s" if self.tls else "")
 
+    def encrypted(self) -> BrokerUrl:
+        """The same over TLS, on its usual port unless one is named."""
+        secure = replace(self, tls=True)
+        return secure if self.explicit_port else replace(secure, port=_PORTS[secure.scheme])
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path or ''}"
@@ -60,7 +65,7 @@ def parse_broker_url(text: str) -> BrokerUrl | None:
     scheme, separator, rest = text.partition("://")
     if not separator:
         if "." in text or text.startswith("localhost"):
-            raise ValueError(f'did you mean "mqtt://{text}"?')
+            raise ValueError(f'did you mean "mqtt://{text.rpartition("@")[2]}"?')
         raise ValueError("it is no URL")
     if scheme not in _PORTS:
         meant = _SCHEME_MEANT.get(scheme)

@@ -34,7 +34,10 @@ DRAIN_TIMEOUT = 30.0
 
 
 class Crew:
-    def __init__(self, config: Config, route: RouteConfig, around: Surroundings) -> None:
+    def __init__(
+        self, config: Config, route: RouteConfig, around: Surroundings, left_behind: dict[str, str]
+    ) -> None:
+        """`left_behind`: of all crews, the subscriptions of sessions that have no slot now, by client id."""
         self.config = config
         self.route = route
         self.filter = Template.parse(route.topic).filter
@@ -58,6 +61,7 @@ class Crew:
         self.scaler = self._new_scaler()
         """Of a route whose workers can be scaled."""
         self._around = around
+        self._left_behind = left_behind
         self._chosen: set[int] = set()
         self._rolling: deque[int] = deque()
         self._awaited: tuple[int, int] | None = None
@@ -78,15 +82,26 @@ class Crew:
 
     def reconfigure(self, route: RouteConfig, rescale: bool) -> None:
         """Other settings of the same route: workers have them from their next start on."""
-        self.route = route
+        before, self.route = self.route, route
         self.deaths.most = route.max_deliveries
         for slot in self.slots.values():
             slot.route = route
         if rescale:
-            self.scaler = self._new_scaler()
+            old, self.scaler = self.scaler, self._new_scaler()
+            if old is not None and self.scaler is not None and before.autoscale == route.autoscale:
+                self.scaler.switch, self.scaler.why = old.switch, old.why  # a hand may have set it
 
     def leave(self) -> None:
         self.leaving, self.desired, self.scaler = True, 0, None
+        self._rolling.clear()
+        self._awaited = None
+
+    @property
+    def to_keep(self) -> int | None:
+        """Workers for the next start; None when there is to be no such route."""
+        if self.leaving:
+            return self.successor.workers if self.successor else None
+        return self.desired
 
     def _new_scaler(self) -> Scaler | None:
         route = self.route
@@ -147,6 +162,9 @@ class Crew:
                     self.retired.add(cells.read_counters(slot.words))
                     self._retired_latencies.add(slot.words)
                     del self.slots[slot.number]
+                if self._around.sessions.exists(slot.client_id):  # nobody could empty it
+                    orphan = slot.orphan
+                    self._left_behind[slot.client_id] = orphan.subscription if orphan else self.subscription
                 self.deaths.leave(slot.words)
                 self._around.ledgers.leave(self.route.name, slot.words)
                 self._around.told.forget(slot.name)
@@ -161,11 +179,16 @@ class Crew:
         return order[-surplus:]
 
     def _add_slot(self) -> None:
-        number = next(n for n in range(1, len(self.slots) + 2) if n not in self.slots)
+        number = next(n for n in count(1) if n not in self.slots and self._is_ours(self.client_id_of(n)))
         slot = self._new_slot(number, self.client_id_of(number))
         slot.paused, slot.tapped = self.paused, self.tapped
 
+    def _is_ours(self, client_id: str) -> bool:
+        """A session of another subscription would give this one messages of a topic that is not its own."""
+        return self._left_behind.get(client_id, self.subscription) == self.subscription
+
     def _new_slot(self, number: int, client_id: str) -> Slot:
+        self._left_behind.pop(client_id, None)
         slot = self.slots[number] = Slot(self.route, number, client_id, self.deaths, self._around)
         self.deaths.join(slot.words)
         self._around.ledgers.join(self.route.name, slot.words)
@@ -225,8 +248,8 @@ class Crew:
         return bool(self._rolling) or self._awaited is not None
 
     def roll(self) -> None:
+        """All of them; one that a roll under way has just restarted comes back first."""
         self._rolling = deque(slot.number for slot in self.members)
-        self._awaited = None
 
     def _roll(self, now: float) -> None:
         if self._awaited is not None and not self._awaited_is_back():

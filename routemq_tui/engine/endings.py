@@ -53,10 +53,12 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
     drained = slot.drained if code == ExitCode.OK else None
     by_us = "killed for what it wrote to its control pipe" if process.killed else ""
     topic = slot.current_topic()
-    words = harmless(exit_words(code, topic, slot.status.reason if killed else by_us))
+    by_us = slot.status.reason if killed else by_us
+    told = slot.start_fault if not by_us else ""
+    words = harmless(told or exit_words(code, topic, by_us))
     in_flight = slot.words[cells.IN_FLIGHT]
     suspect = 0
-    in_order = drained is not None or slot.stopped or slot.hopeless
+    in_order = drained is not None or slot.stopped or slot.hopeless or slot.start_fault
     if not in_order:
         if topic is not None and (slot.blamed or not process.killed):
             suspect = black_box.current_fingerprint(slot.words)

@@ -16,7 +16,7 @@ from routemq_tui.engine.supervisor import Supervisor
 
 _NOT_LIVE = ("group", "node")
 """Keys of `[app]` that every client id and subscription is made of."""
-_NEXT_START = ("log_memory",)
+_NEXT_START = ("log_memory", "ephemeral")
 _IDENTITY = ("topic", "group", "shared")
 """What a session at the broker was made for: with another one, the route is another route."""
 _COUNTS = ("workers", "min_workers", "max_workers", "autoscale", "scaling")

@@ -52,6 +52,10 @@ def _hopeless(slot: Slot, report: spec.ImportFailed | spec.Refused | spec.TakenO
     slot.hopeless = harmless(f"{_HOPELESS[type(report)]}: {reason}")
 
 
+def _start_failed(slot: Slot, report: spec.StartFailed, now: float) -> None:
+    slot.start_fault = report.reason
+
+
 def _draining(slot: Slot, report: spec.Draining, now: float) -> None:
     slot.say(f"draining, {report.in_hand} in hand")
 
@@ -124,6 +128,7 @@ _TAKE: dict[type, Callable[..., None]] = {
     spec.Subscribed: _subscribed,
     spec.Disconnected: _disconnected,
     spec.ImportFailed: _hopeless,
+    spec.StartFailed: _start_failed,
     spec.Refused: _hopeless,
     spec.TakenOver: _hopeless,
     spec.Draining: _draining,

@@ -83,7 +83,7 @@ class Slot:
         self.exits: deque[Exit] = deque(maxlen=EXITS_KEPT)
         self.last_error: str | None = None
         self.told_given_up = float("-inf")
-        self.hopeless = self.stopped = ""
+        self.hopeless = self.stopped = self.start_fault = ""
         self.unwelcome = False
         """The broker refuses us, or another client has our id: connecting again would only do harm."""
         self._served: spec.WorkerSpec | None = None
@@ -158,7 +158,7 @@ class Slot:
         self.starts += 1
         self.started_at = now
         self.stuck = self.blamed = self.kill_counts = self.timed_out = False
-        self.note = self.hopeless = self.holding = self.stopped = self.fault = ""
+        self.note = self.hopeless = self.holding = self.stopped = self.fault = self.start_fault = ""
         self.drained = self.drain_deadline = None
         self._drain_ends_session, self._drain_time_up = False, float("inf")
         self.usage = Usage(self.process.pid)
@@ -286,8 +286,7 @@ class Slot:
         if self.intent is Intent.LEAVE:
             self._left(end, one_queue, now)
         elif self.intent is Intent.STOP:
-            words = end.account
-            self._rest(words, end.unfinished, now)
+            self._rest(end.account, end.unfinished, now)
         elif self.fault:
             self._died(self.fault if end.drained else end.words, end.suspect, now)
         elif self.stopped:
@@ -330,11 +329,10 @@ class Slot:
     def _left(self, end: End, one_queue: bool, now: float) -> None:
         """It was to go. A session that it could not end is emptied by another process, until that is done."""
         words = end.account
-        hopeless = self.hopeless or self.stopped
         if not self._session_is_left(one_queue):
             self.emptying = False
-        elif hopeless:
-            self._abandon(self.hopeless or self.stopped or words, now)
+        elif hopeless := self.hopeless or self.stopped:
+            self._abandon(hopeless, now)
             return
         elif not (end.drained or end.killed):
             self.emptying = True

@@ -25,7 +25,8 @@ EMPTYING_AT_END = 2.0
 
 class Supervisor:
     def __init__(self, config: Config, around: Surroundings) -> None:
-        self.crews = {route.name: Crew(config, route, around) for route in config.routes}
+        self._left_behind: dict[str, str] = {}
+        self.crews = {route.name: Crew(config, route, around, self._left_behind) for route in config.routes}
         self.more_to_start = False
         self.stopping = False
         self._config = config
@@ -51,8 +52,9 @@ class Supervisor:
 
     @property
     def desired(self) -> dict[str, int]:
-        """Workers wanted, by route. Any thread."""
-        return {name: crew.desired for name, crew in list(self.crews.items())}
+        """Workers wanted, by route, without those that are to go. Any thread."""
+        kept = ((name, crew.to_keep) for name, crew in list(self.crews.items()))
+        return {name: count for name, count in kept if count is not None}
 
     @property
     def any_failed(self) -> bool:
@@ -77,6 +79,7 @@ class Supervisor:
         for name, entries in left.items():
             crew = self.crews.get(name)
             for entry in crew.adopt(entries) if crew is not None else entries:
+                self._left_behind[entry.client_id] = entry.subscription
                 self._journal.notice("warning", orphan_words(entry, crew is None))
         if elsewhere:
             brokers = ", ".join(sorted({each.broker for each in elsewhere}))
@@ -95,7 +98,7 @@ class Supervisor:
         """From now on, or as soon as one of the same name that is being drained has gone."""
         leaving = self.crews.get(route.name)
         if leaving is None:
-            self.crews[route.name] = Crew(self._config, route, self._around)
+            self.crews[route.name] = Crew(self._config, route, self._around, self._left_behind)
         else:
             leaving.successor = route
 
@@ -111,6 +114,8 @@ class Supervisor:
         self._journal.notice("information", f"{crew.route.name}: {words}")
         if crew.successor is not None:
             self.add(crew.successor)
+            new = self.crews[crew.route.name]
+            new.paused, new.tapped = crew.paused, crew.tapped  # only who has paused it knows why
 
     # -- the one step ------------------------------------------------------------------------------------
 
@@ -192,8 +197,9 @@ class Supervisor:
             self._journal.notice("error", f"there is no route {command.route!r}")
         elif self.stopping:
             self._journal.notice("warning", "the engine is stopping")
-        elif crew.leaving:
-            self._journal.notice("warning", f"{command.route} is no route any more: it is being drained")
+        elif crew.leaving and not isinstance(command, _WHILE_LEAVING):
+            state = "is being replaced" if crew.successor else "is no route any more"
+            self._journal.notice("warning", f"{command.route} {state}: its workers are being drained")
         else:
             _EXECUTE[type(command)](self, crew, command, now)
 
@@ -336,6 +342,7 @@ def orphan_words(entry: SessionEntry, route_is_gone: bool) -> str:
     )
 
 
+_WHILE_LEAVING = (commands.KillWorker, commands.SetTap)
 _EXECUTE: dict[type, Callable[[Supervisor, Crew, Any, float], None]] = {
     commands.AddWorker: Supervisor._add,
     commands.SetWorkers: Supervisor._set,

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from routemq_tui.errors import RoutemqError
 from routemq_tui.routing.binding import Bound
 from routemq_tui.routing.declared import Declared
 from routemq_tui.routing.depends import WorkerNeeds
-from routemq_tui.routing.handler import HandlerImportError, load_handler, location, shown_path
+from routemq_tui.routing.handler import load_handler, location, shown_path
 from routemq_tui.worker.spec import WorkerSpec
 
 Hook = Callable[..., Any]
@@ -32,12 +33,28 @@ class Worker:
     """Whatever hooks want to keep."""
 
 
+class BeginError(RoutemqError):
+    """A hook, or a factory of what the handler needs, raised something; it may go well the next time."""
+
+
+@dataclass(slots=True)
+class _Layer:
+    """The hooks that somebody declared together: the router's, or those of the route's settings."""
+
+    starting: Sequence[Hook]
+    stopping: Sequence[Hook]
+    begun: bool = False
+    """Whether there is something to end: one of its starting hooks has ended well, or it has none."""
+
+
 class Lifespan:
     def __init__(self, spec: WorkerSpec, declared: Declared, bound: Bound, root: Path) -> None:
         """Imports the hooks that the configuration names; raises HandlerImportError."""
         own = [None if each is None else load_handler(each, root) for each in (spec.on_start, spec.on_stop)]
-        self._starting: list[Hook] = [*declared.starting, *filter(None, own[:1])]
-        self._stopping: list[Hook] = [*filter(None, own[1:]), *reversed(declared.stopping)]
+        self._layers = (
+            _Layer(declared.starting, declared.stopping[::-1]),
+            _Layer([*filter(None, own[:1])], [*filter(None, own[1:])]),
+        )
         self._needs = WorkerNeeds(bound.worker_needs)
         self._worker = Worker(spec.name, spec.route, spec.slot)
         self._root = root
@@ -45,15 +62,19 @@ class Lifespan:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._starting or self._stopping or self._needs)
+        return not (any(each.starting or each.stopping for each in self._layers) or self._needs)
 
     async def begin(self) -> None:
-        """Run the hooks, then make what the handler needs; raises HandlerImportError for what they raise."""
-        for hook in self._starting:
-            await self._run(hook)
+        """Run the hooks, then make what the handler needs. Raises BeginError for what they raise; `end` then
+        ends what had begun."""
+        for layer in self._layers:
+            layer.begun = not layer.starting
+            for hook in layer.starting:
+                await self._run(hook)
+                layer.begun = True
         try:
             await self._needs.open()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure(error, "what the handler depends on") from error
 
     async def end(self) -> None:
@@ -61,8 +82,9 @@ class Lifespan:
         try:
             async with asyncio.timeout(self._patience):
                 await self._close_needs()
-                for hook in self._stopping:
-                    await self._stop_by(hook)
+                for layer in reversed(self._layers):
+                    for hook in layer.stopping if layer.begun else ():
+                        await self._stop_by(hook)
         except TimeoutError:
             _log.error("on_stop did not end within %g s", self._patience)
 
@@ -81,10 +103,10 @@ class Lifespan:
     async def _run(self, hook: Hook) -> None:
         try:
             await _called(hook, self._worker)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure(error, f"on_start ({location(hook, self._root)})") from error
 
-    def _failure(self, error: Exception, what: str) -> HandlerImportError:
+    def _failure(self, error: BaseException, what: str) -> BeginError:
         trace = error.__traceback__
         place = ""
         while trace is not None:
@@ -92,7 +114,7 @@ class Lifespan:
             if Path(file).is_relative_to(self._root):
                 place = f", at {shown_path(file, self._root)}:{trace.tb_lineno}"
             trace = trace.tb_next
-        return HandlerImportError(f"{what} failed: {type(error).__name__}: {error}{place}")
+        return BeginError(f"{what} failed: {type(error).__name__}: {error}{place}")
 
 
 async def _called(hook: Hook, worker: Worker) -> None:

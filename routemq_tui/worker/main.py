@@ -24,11 +24,11 @@ from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control
 from routemq_tui.worker.guardian import Guardian, end_children, kill_children
-from routemq_tui.worker.lifespan import Lifespan
+from routemq_tui.worker.lifespan import BeginError, Lifespan
 from routemq_tui.worker.limits import set_limits
 from routemq_tui.worker.log_queue import LogQueue
 from routemq_tui.worker.session import EXIT_SECONDS, WorkerSession
-from routemq_tui.worker.spec import ImportFailed, WorkerSpec
+from routemq_tui.worker.spec import ImportFailed, StartFailed, WorkerSpec
 
 _log = logging.getLogger("routemq.worker")
 
@@ -105,17 +105,17 @@ def _work(
     try:
         template, bound, lifespan = _load(spec)
     except BaseException as error:  # noqa: BLE001 - a module may do anything when imported, exit included
-        return _import_failed(error, control)
+        _say_why(error, control, ImportFailed)
+        return ExitCode.IMPORT_FAILED
     finally:
         log_handler.tidy(handler)
     return asyncio.run(_session(spec, words, control, guardian, template, bound, lifespan))
 
 
-def _import_failed(error: BaseException, control: Control) -> ExitCode:
+def _say_why(error: BaseException, control: Control, report: type[ImportFailed] | type[StartFailed]) -> None:
     reason = str(error) if isinstance(error, RoutemqError) else f"{type(error).__name__}: {error}"
     _log.error("%s", reason, exc_info=error.__cause__ or error)
-    control.report(ImportFailed(reason))
-    return ExitCode.IMPORT_FAILED
+    control.report(report(reason))
 
 
 def _load(spec: WorkerSpec) -> tuple[Template, Bound, Lifespan]:
@@ -138,13 +138,15 @@ async def _session(
     bound: Bound,
     lifespan: Lifespan,
 ) -> ExitCode:
+    exit_code = ExitCode.CRASHED
     try:
         await lifespan.begin()
-    except RoutemqError as error:
-        return _import_failed(error, control)
-    try:
+        exit_code = ExitCode.OK
         return await WorkerSession(spec, words, control, guardian, template, bound).run()
+    except BeginError as error:
+        _say_why(error, control, StartFailed)
+        return exit_code
     finally:
         if not lifespan.is_empty:
-            guardian.exit_within(spec.drain_timeout + EXIT_SECONDS, ExitCode.OK)
+            guardian.exit_within(spec.drain_timeout + EXIT_SECONDS, exit_code)
             await lifespan.end()

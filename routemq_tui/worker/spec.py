@@ -153,6 +153,14 @@ class ImportFailed(msgspec.Struct, tag=True, frozen=True):
     """One line with file and line: "ImportError: no module named x (routes/y.py:3)"."""
 
 
+class StartFailed(msgspec.Struct, tag=True, frozen=True):
+    """A hook of the beginning failed, or a factory of what the handler needs for as long as the worker lives.
+    The process exits with ExitCode.CRASHED."""
+
+    reason: str
+    """One line with file and line: "on_start (app/db.py:7) failed: OSError: no route, at app/db.py:9"."""
+
+
 class Refused(msgspec.Struct, tag=True, frozen=True):
     """The broker said no for good. The process exits with ExitCode.BROKER_REFUSED."""
 
@@ -276,6 +284,7 @@ WorkerReport = (
     | Subscribed
     | Disconnected
     | ImportFailed
+    | StartFailed
     | Refused
     | TakenOver
     | Draining

@@ -292,6 +292,39 @@ def test_a_bad_variable_is_named(tmp_path: Path, variable: str, value: str, said
     assert said in found[0]
 
 
+def test_a_name_of_digits_is_a_name(tmp_path: Path) -> None:
+    assert loaded(tmp_path, ROUTE, {"ROUTEMQ_NODE": " 7 "}).app.node == "7"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "user:s3cret@broker",
+        "user:s3cret@broker.example.com:1883",
+        ":s3cret@broker",
+        "tenant/user:s3cret@broker",
+        "user:s3/c@ret/s3cret@broker",
+        "user://s3cret@broker",
+        "mqtt:/user:s3cret@broker",
+        "mqtt://tenant/user:s3cret@broker",
+        "mqtt://user://s3cret@broker",
+        "tcp://user:s3cret@broker",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_shown(tmp_path: Path, address: str) -> None:
+    found = problems(tmp_path, ROUTE, {"MQTT_BROKER": address})
+    found += problems(tmp_path, f'[broker]\nurl = "{address}"\n')
+    found += problems(tmp_path, f"[broker]\nurl = {address}\n")
+    assert len(found) == 3
+    assert [str(each) for each in found if "s3cret" in str(each)] == []
+    assert all("***@broker" in str(each) for each in found)
+
+
+def test_a_topic_is_shown_as_it_is(tmp_path: Path) -> None:
+    found = problems(tmp_path, '[routes.r]\ntopic = "{id:int}/x#y@z"\nhandler = "a:b"\n')
+    assert '"{id:int}/x#y@z"' in str(found[0])
+
+
 def test_a_port_that_contradicts_the_address_is_refused(tmp_path: Path) -> None:
     found = problems(tmp_path, "", {"MQTT_BROKER": "b:7", "MQTT_PORT": "8"})
     assert str(found[0]) == "environment: MQTT_PORT: found 8, but MQTT_BROKER says 7 (leave one of them out)"

@@ -88,6 +88,86 @@ def test_the_environment_says_the_same(
     assert SECRET not in repr(external_address(config.broker))
 
 
+def test_the_names_of_routemq_say_the_same(tmp_path: Path, authority: Authority, issued: Issued) -> None:
+    environment = {
+        "MQTT_BROKER": "broker.example",
+        "MQTT_PORT": "8884",
+        "MQTT_PASSWORD": SECRET,
+        "MQTT_TLS_ENABLED": "True",
+        "MQTT_TLS_CA_CERTS": str(authority.file),
+        "MQTT_TLS_CERTFILE": str(issued.cert_file),
+        "MQTT_TLS_KEYFILE": str(issued.key_file),
+        "MQTT_TLS_INSECURE": "false",
+    }
+    config = loaded(tmp_path, environment=environment)
+    assert config.broker.url == "mqtts://broker.example:8884"
+    assert config.broker.tls == TlsConfig(
+        str(authority.file), str(issued.cert_file), str(issued.key_file), insecure=False
+    )
+    assert not config.warnings
+    # and both names of one setting say one thing
+    environment["MQTT_CA_FILE"] = "other.pem"
+    (problem,) = problems(tmp_path, "", environment)
+    assert "MQTT_TLS_CA_CERTS: found" in str(problem)
+    assert 'but MQTT_CA_FILE says the text "other.pem" (leave one of them out)' in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "expected"),
+    [
+        ("mqtt://a:1", {"MQTT_TLS_ENABLED": "1"}, "mqtts://a:1"),
+        ("mqtt://a", {"MQTT_TLS_ENABLED": "yes"}, "mqtts://a:8883"),
+        ("ws://a/x", {"MQTT_TLS_ENABLED": "on"}, "wss://a:443/x"),
+        ("mqtts://a", {"MQTT_TLS_ENABLED": "true"}, "mqtts://a:8883"),
+        ("mqtt://a", {"MQTT_TLS_ENABLED": "off"}, "mqtt://a:1883"),
+        ("mqtt://a", {"MQTT_TLS_ENABLED": "true", "MQTT_BROKER": "mqtt://b"}, "mqtts://b:8883"),
+    ],
+)
+def test_tls_is_wanted_by_a_variable(
+    tmp_path: Path, url: str, environment: dict[str, str], expected: str
+) -> None:
+    config = loaded(tmp_path, broker(url=url), environment)
+    assert config.broker.url == expected
+    assert not config.warnings
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "said"),
+    [
+        ("mqtts://a", {"MQTT_TLS_ENABLED": "false"}, "has no effect: the broker's URL is mqtts://"),
+        (
+            "embedded",
+            {"MQTT_TLS_ENABLED": "true"},
+            "has no effect: the broker is one that routemq-tui starts",
+        ),
+        ("mqtt://a", {"MQTT_TLS_CA_CERTS": "/ca.pem"}, "not encrypted (set MQTT_TLS_ENABLED=true)"),
+    ],
+)
+def test_a_variable_of_tls_without_effect_is_told(
+    tmp_path: Path, url: str, environment: dict[str, str], said: str
+) -> None:
+    config = loaded(tmp_path, broker(url=url), environment)
+    assert config.broker.url.partition(":")[0] == url.partition(":")[0]
+    (warning,) = config.warnings
+    assert said in str(warning)
+
+
+def test_the_command_line_says_whether_tls_is_spoken(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path, environment={"MQTT_TLS_ENABLED": "true"}, overrides={"broker.url": "mqtt://localhost"}
+    )
+    assert config.broker.url == "mqtt://localhost:1883"
+    (warning,) = config.warnings
+    assert "MQTT_TLS_ENABLED: has no effect: the broker's URL is mqtt://" in str(warning)
+
+
+def test_a_word_that_may_mean_tls_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "", {"MQTT_TLS_ENABLED": "ture"})
+    assert str(problem).startswith(
+        'environment: MQTT_TLS_ENABLED: found the text "ture" (did you mean "true"?'
+    )
+
+
 def test_passwords_come_from_files_too(tmp_path: Path, issued: Issued, encrypted: Path) -> None:
     (tmp_path / "key-password").write_text(f"{SECRET}\n")
     (tmp_path / "password").write_text("hunter2\n")

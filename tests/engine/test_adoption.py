@@ -154,6 +154,23 @@ def test_a_session_of_another_subscription_is_emptied_with_its_old_topic(
         assert rig.route().metrics.failed == 0
 
 
+def test_a_session_that_another_handler_must_not_have_is_left_alone_and_told(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    leave_sessions(tmp_path, mosquitto.port, 20)
+    changed = route(handler="count", topic="errands/{id}")
+    with running(project(tmp_path, mosquitto.port, changed), mosquitto.port) as rig:
+        rig.until_running(1)
+        assert "'jobs' has another topic and another handler now, and its session" in rig.notices()
+        rig.publish(5, "errands/{}")
+        rig.until_ok(5)
+        assert rig.route().metrics.received == 5
+        assert [each.client_id for each in rig.route().workers] == ["crew-local-jobs-2"]
+    # when the route is put back as it was
+    with running(project(tmp_path, mosquitto.port, route(handler="note")), mosquitto.port) as rig:
+        rig.until(lambda: handled(tmp_path) == list(range(20)), "none is lost")
+
+
 def test_a_session_of_another_group_is_emptied_beside_the_new_one(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

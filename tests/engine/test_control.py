@@ -270,6 +270,15 @@ def test_the_commands_find_the_broker_and_the_instance(control_rig: tuple[Rig, P
     assert json.loads(done.stdout)["pid"] == os.getpid()
 
 
+def test_the_node_is_named_as_the_engine_reads_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "routemq_tui", "ctl", "snapshot"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "ROUTEMQ_NODE": " 7 "},
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert f"no instance runs here ({socket_path(tmp_path, '7')}" in done.stderr
+
+
 def test_stop_ends_the_engine_and_its_files(start_rig: StartRig, tmp_path: Path) -> None:
     with start_rig(route(), app=AppConfig(node="mine")) as rig, client(tmp_path, "mine") as ctl:
         rig.until_running(1)

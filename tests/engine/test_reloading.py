@@ -13,8 +13,10 @@ import pytest
 from routemq_tui.broker.handle import EmbeddedBroker
 from routemq_tui.config.load import ConfigError
 from routemq_tui.config.model import Config, Limits, Place, Problem, RouteConfig, ScalingConfig
-from routemq_tui.engine.commands import Reload, SetWorkers
+from routemq_tui.engine.commands import AddWorker, KillWorker, PauseRoute, Reload, SetTap, SetWorkers, Stop
 from routemq_tui.engine.engine import Engine
+from routemq_tui.engine.snapshot import EngineState
+from routemq_tui.engine.states import WorkerState
 from tests.engine.conftest import StartRig
 from tests.engine.rig import QUICK, Rig, alive, make_config, publish, route
 
@@ -197,6 +199,66 @@ def test_a_route_taken_out_while_it_is_replaced_is_gone(reloaded: Make, tmp_path
     assert [one.name for one in engine.engine.snapshot().routes] == ["other"]
 
 
+def test_a_route_that_is_replaced_still_takes_a_kill_and_the_tap(reloaded: Make, tmp_path: Path) -> None:
+    engine = reloaded(route("jobs", "gate"))
+    (jobs,) = engine.engine._config.routes
+    engine.rig.send(SetTap("jobs", True))
+    engine.rig.until(lambda: engine.rig.route().tapped)
+    busy = Busy(engine, tmp_path)
+    engine.rig.send(PauseRoute("jobs"))
+    engine.rig.until(lambda: engine.rig.route().paused)
+    new = replace(jobs, topic=jobs.topic.replace("jobs/", "tasks/"))
+    engine.reload(routes=(new,))
+    # when the worker that holds it up is killed, and nobody looks at the messages any more
+    engine.rig.send(AddWorker("jobs"))
+    engine.rig.send(SetTap("jobs", False))
+    engine.rig.send(KillWorker("jobs", 1))
+    engine.rig.until(lambda: not alive([busy.pid]), "it is killed")
+    told = "jobs is being replaced: its workers are being drained"
+    engine.rig.until(lambda: told in engine.rig.notices())
+    busy.go_on()
+    # then the new route is paused, as the old one was
+    engine.rig.until(lambda: engine.rig.route().topic == new.topic)
+    engine.rig.until_state(WorkerState.PAUSED)
+    assert (engine.rig.route().paused, engine.rig.route().tapped) == (True, False)
+
+
+def test_an_engine_that_stops_while_a_route_is_replaced_starts_no_other(
+    reloaded: Make, tmp_path: Path
+) -> None:
+    engine = reloaded(route("jobs", "gate"))
+    (jobs,) = engine.engine._config.routes
+    busy = Busy(engine, tmp_path)
+    engine.reload(routes=(replace(jobs, topic=jobs.topic.replace("jobs/", "tasks/")),))
+    engine.rig.send(Stop())
+    engine.rig.until(lambda: engine.engine.snapshot().state is EngineState.STOPPING)
+    busy.go_on()
+    assert engine.engine.wait(5)
+    assert engine.rig.route().topic == jobs.topic
+    assert alive([busy.pid]) == []
+
+
+def test_a_session_that_the_old_route_could_not_empty_is_not_taken_by_the_new_one(
+    reloaded: Make, tmp_path: Path
+) -> None:
+    engine = reloaded(route("jobs", "until_mended", shared=False, max_deliveries=100))
+    (jobs,) = engine.engine._config.routes
+    body = json.dumps({"flag": str(tmp_path / "mended")}).encode()
+    publish(engine.rig.port, 3, jobs.topic.replace("{id}", "{}"), body)
+    engine.rig.until_state(WorkerState.FAILED)
+    # when it gets another topic and another handler
+    new = replace(jobs, topic=jobs.topic.replace("jobs/", "tasks/"), handler="tasks.work:count")
+    engine.reload(routes=(new,))
+    engine.rig.until(lambda: "the new one begins" in engine.rig.notices())
+    engine.rig.until_running(1)
+    publish(engine.rig.port, 3, jobs.topic.replace("{id}", "{}"), body)
+    publish(engine.rig.port, 5, new.topic.replace("{id}", "{}"))
+    engine.rig.until_ok(5)
+    # then it has its own messages only, under a client id of its own
+    assert engine.rig.route().metrics.received == 5
+    assert engine.pids().keys() == {2}
+
+
 def test_autoscale_is_made_anew(reloaded: Make) -> None:
     engine = reloaded(route("jobs"))
     (jobs,) = engine.engine._config.routes
@@ -208,6 +270,14 @@ def test_autoscale_is_made_anew(reloaded: Make) -> None:
         return scaling is not None and scaling.switch == "on" and scaling.target == 0.5
 
     engine.rig.until(on)
+    # and a hand's number stays when other bounds come
+    engine.rig.send(SetWorkers("jobs", 3))
+    engine.rig.until_running(3)
+    engine.reload(routes=(replace(changed, max_workers=9),))
+    engine.rig.until(lambda: engine.rig.route().max_workers == 9)
+    scaling = engine.rig.route().scaling
+    assert scaling is not None
+    assert (scaling.switch, scaling.why, scaling.high) == ("paused", "you set 3", 9)
 
 
 def test_what_cannot_be_changed_changes_nothing(reloaded: Make) -> None:
@@ -226,8 +296,8 @@ def test_what_cannot_be_changed_changes_nothing(reloaded: Make) -> None:
 def test_what_the_next_start_does_is_told(reloaded: Make) -> None:
     engine = reloaded(route("jobs"))
     config = engine.engine._config
-    told = engine.reload(app=replace(config.app, log_memory=5_000_000))
-    assert told == "reloaded: nothing to change; restart to apply app.log_memory"
+    told = engine.reload(app=replace(config.app, log_memory=5_000_000, ephemeral=True))
+    assert told == "reloaded: nothing to change; restart to apply app.log_memory, app.ephemeral"
 
 
 def test_a_broken_file_changes_nothing_and_says_why(reloaded: Make) -> None:

@@ -17,6 +17,7 @@ from routemq_tui.engine.scaling import Autoscaler
 from routemq_tui.engine.sessions import SessionEntry, SessionList
 from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshots import Observer
+from routemq_tui.engine.states import Status, WorkerState
 from routemq_tui.engine.supervisor import Supervisor
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
@@ -100,3 +101,46 @@ def test_a_reload_of_max_deliveries_reaches_the_table_of_deaths(tmp_path: Path) 
     inside.reload(route(max_deliveries=1))
     assert deaths.add(7, 0.0) == 1
     assert deaths.explains(7)
+
+
+def test_what_is_saved_of_a_route_that_leaves_is_what_comes_instead(tmp_path: Path) -> None:
+    jobs, old = route(workers=2), route("old", workers=3)
+    inside = Inside(tmp_path, jobs, old)
+    inside.reload(replace(jobs, topic="tasks/{id}", workers=4))
+    assert inside.supervisor.desired == {"jobs": 4}
+
+
+def test_a_rolling_restart_ends_in_silence_when_the_route_leaves(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, route(workers=2), route("other"))
+    inside.supervisor.crews["jobs"].roll()
+    inside.reconcile()
+    inside.reload(route("other"))
+    inside.reconcile()
+    assert [each.text for each in inside.journal.notices if "all workers restarted" in each.text] == []
+
+
+def test_a_second_rolling_restart_waits_for_the_worker_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Inside(tmp_path, route(workers=3))
+    crew = inside.supervisor.crews["jobs"]
+    restarted: list[int] = []
+    monkeypatch.setattr(crew, "restart", lambda slot, now: restarted.append(slot.number))
+
+    def comes_back(number: int) -> None:
+        slot = crew.slots[number]
+        slot.starts += 1
+        slot.status = Status(WorkerState.RUNNING)
+        inside.reconcile()
+
+    crew.roll()
+    inside.reconcile()
+    comes_back(1)
+    assert restarted == [1, 2]
+    # when another one begins while the second worker is away
+    inside.reload(route(workers=3, prefetch=7))
+    inside.reconcile()
+    # then the first one goes when that is back, and not before
+    assert restarted == [1, 2]
+    comes_back(2)
+    assert restarted == [1, 2, 1]

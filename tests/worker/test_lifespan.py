@@ -9,7 +9,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from routemq_tui.errors import ExitCode
-from routemq_tui.worker.spec import ImportFailed
+from routemq_tui.worker.spec import ImportFailed, StartFailed
 from tests.worker.harness import Project, Publisher
 
 MakeProject = Callable[[str], Project]
@@ -36,6 +36,15 @@ def handle(n, pool=Depends(pool, scope="worker")):
 
 def fails():
     raise OSError("no database")
+
+def exits():
+    raise SystemExit("no database")
+
+def broken(pool=Depends(pool, scope="worker")):
+    fails()
+
+def needs(n, value=Depends(broken, scope="worker")):
+    pass
 
 async def never_ends():
     await asyncio.sleep(60)
@@ -95,18 +104,55 @@ def test_a_route_of_a_router_has_the_hooks_and_middleware_of_it(
     assert any("on_stop failed (handlers.py:" in text for text in worker.texts())  # it has no pool
 
 
-@pytest.mark.parametrize("hook", [{"on_start": "handlers:fails"}, {"on_start": "handlers:gone"}])
-def test_a_hook_that_fails_is_told_as_an_import_that_fails(
-    project: Callable[[str], Project], hook: dict[str, str]
-) -> None:
-    worker = project(CODE).worker(**hook)
+def test_a_hook_that_is_not_there_cannot_be_imported(project: MakeProject) -> None:
+    worker = project(CODE).worker(on_start="handlers:gone")
     worker.start()
-    reason = worker.wait_for(ImportFailed).reason
+    assert "has no 'gone'" in worker.wait_for(ImportFailed).reason
     assert worker.wait_exit() == ExitCode.IMPORT_FAILED
-    expected = "on_start (handlers.py:" if "fails" in hook["on_start"] else "has no 'gone'"
-    assert expected in reason
-    if "fails" in hook["on_start"]:
-        assert "failed: OSError: no database, at handlers.py:" in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"on_start": "handlers:fails"}, "on_start (handlers.py:{}) failed: OSError: no database"),
+        ({"on_start": "handlers:exits"}, "on_start (handlers.py:{}) failed: SystemExit: no database"),
+        ({"handler": "handlers:needs"}, "what the handler depends on failed: OSError: no database"),
+    ],
+)
+def test_a_begin_that_fails_may_go_well_the_next_time(
+    project: MakeProject, changes: dict[str, str], what: str
+) -> None:
+    worker = project(CODE).worker(**changes)
+    worker.start()
+    reason = worker.wait_for(StartFailed).reason
+    # then it is a death as any other, with the traceback in the log
+    assert worker.wait_exit() == ExitCode.CRASHED
+    began, _, ended = what.partition("{}")
+    assert reason.startswith(began)
+    assert ended in reason
+    assert ", at handlers.py:" in reason
+    assert any(text.startswith(began) for text in worker.texts())
+    assert any("Traceback" in text for text in worker.texts())
+
+
+def test_what_has_begun_is_ended_when_the_rest_fails(project: MakeProject) -> None:
+    # given a router's hooks that go well before the route's own fail
+    made = project(CODE)
+    changes = {"handler": "handlers:router#r", "on_start": "handlers:fails", "on_stop": "handlers:closes"}
+    worker = made.worker(**changes)
+    worker.start()
+    assert worker.wait_exit() == ExitCode.CRASHED
+    # then those are ended, and nothing is that has not begun
+    assert made.calls() == ["first", "last"]
+    assert not any("on_stop failed" in text for text in worker.texts())
+
+
+def test_hooks_and_values_are_ended_when_a_value_cannot_be_made(project: MakeProject) -> None:
+    made = project(CODE)
+    worker = made.worker(handler="handlers:needs", on_start="handlers:opens", on_stop="handlers:closes")
+    worker.start()
+    assert worker.wait_exit() == ExitCode.CRASHED
+    assert made.calls() == ["start r/1", "pool", "pool closed", "stop open"]
 
 
 def test_a_stop_that_does_not_end_is_cut_short(project: Callable[[str], Project]) -> None:
