@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 from routemq_tui.routing.handler import plain_function
 from routemq_tui.routing.invocation import CallFull, Given
 from routemq_tui.routing.message import Message
-from routemq_tui.routing.payload import payload_decoder
+from routemq_tui.routing.payload import Seen, json_or_bytes
 
 if TYPE_CHECKING:
     from routemq_tui.routing.binding import Bound
 
 Context = dict[str, Any]
 NextHandler = Callable[[Context], Awaitable[Any]]
-_decode = payload_decoder(Any)
 
 
 class Middleware:
@@ -34,7 +33,8 @@ class Middleware:
         """Go on with `await next_handler(context)`, or do not.
 
         The context holds `topic`, `payload` (JSON decoded, else the bytes), `params`, `client`, `qos`,
-        `retain` and `message`. The handler gets the `params` and `payload` that are there in the end.
+        `retain` and `message`. The handler gets the `params` and `payload` that are there in the end; a
+        payload that was only read comes to it as if it had not been.
         """
         raise NotImplementedError(f"{type(self).__name__} has no handle(context, next_handler)")
 
@@ -44,13 +44,12 @@ class MiddlewareError(TypeError):
 
 
 class _MessageContext(dict[str, Any]):
-    """Decodes the payload when it is first asked for."""
+    """Decodes the payload when it is first asked for, also by a copy of the context."""
 
     def __missing__(self, key: str) -> Any:
         if key != "payload":
             raise KeyError(key)
-        assert _decode is not None
-        value = self["payload"] = _decode(self["message"].payload)
+        value = self["payload"] = json_or_bytes(self["message"].payload)
         return value
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -58,6 +57,25 @@ class _MessageContext(dict[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         return key == "payload" or super().__contains__(key)
+
+
+def _decoding(name: str) -> Callable[..., Any]:
+    method = getattr(dict, name)
+
+    def called(context: _MessageContext, *given: Any) -> Any:
+        context["payload"]
+        return method(context, *given)
+
+    return called
+
+
+# What looks at a dict as a whole does not ask `__missing__`. With `__iter__` among them, `{**context}` and
+# `dict(context)` go by the keys as well.
+for _looks in (
+    *("__iter__", "__reversed__", "__len__", "__eq__", "__ne__", "__or__", "__ror__", "__repr__"),
+    *("keys", "values", "items", "copy", "pop", "popitem", "setdefault"),
+):
+    setattr(_MessageContext, _looks, _decoding(_looks))
 
 
 def check_middleware(middleware: Any) -> None:
@@ -192,13 +210,25 @@ def _function_step(middleware: Any, following: NextHandler) -> NextHandler:
     async def step(context: Context) -> Any:
         def call_next(message: Message) -> Awaitable[Any]:
             if message is not context["message"]:
-                context["message"] = message
+                _put_message(context, message)
             return following(context)
 
         result = middleware(context["message"], call_next)
         return await result if inspect.isawaitable(result) else result
 
     return step
+
+
+def _put_message(context: Context, message: Message) -> None:
+    """In the place of the one before; what that one was read as is not this one's."""
+    before: Message = context["message"]
+    if message.payload is not before.payload and dict.__contains__(context, "payload"):
+        context["payload"] = json_or_bytes(message.payload)
+    if message.params is not before.params:
+        context["params"] = message.params
+    context.update(
+        topic=message.topic, client=message.client, qos=message.qos, retain=message.retain, message=message
+    )
 
 
 def _last(bound: Bound) -> NextHandler:
@@ -217,5 +247,5 @@ def _call_changed(full: CallFull, context: Context, message: Message) -> Any:
     """With the payload and the parameters that the context has now."""
     payload: Any = message.payload
     if dict.__contains__(context, "payload"):
-        payload = Given(context["payload"])
+        payload = Given(Seen(context["payload"], message.payload))
     return full(message, message.topic, context["params"], payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -14,6 +15,10 @@ Decode = Callable[[bytes], Any]
 
 DECODE_FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a decoder raises for bytes that do not fit: msgspec, Unicode, pydantic, deep nesting."""
+
+_BYTES = (bytes, bytearray, memoryview)
+_PLAIN_MARSHAL = 2
+"""The last version in which equal values have equal bytes, however often they are referred to."""
 
 
 class PayloadError(RoutemqError, ValueError):
@@ -36,7 +41,7 @@ def payload_decoder(annotation: Any) -> Decode | None:
     parses, else the bytes. `X | None` gives None for an empty payload. Raises UndecodableError.
     """
     if annotation in (Any, object):
-        return _json_or_bytes
+        return json_or_bytes
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     if plain is bytes and plain is annotation:
         return None
@@ -50,24 +55,76 @@ def payload_decoder(annotation: Any) -> Decode | None:
     return _json_decoder(annotation)
 
 
-def payload_from_value(value: Any, annotation: Any) -> Any:
-    """A value that somebody made of a payload, or put in its place, as a handler's annotation wants it.
+class Seen:
+    """What middleware has read of a payload, or put in its place; and the payload."""
 
-    Without an annotation it is handed on as it is. Raises one of DECODE_FAILURES when it cannot be made so.
+    __slots__ = ("payload", "value")
+
+    def __init__(self, value: Any, payload: bytes) -> None:
+        self.value, self.payload = value, payload
+
+    @property
+    def unchanged(self) -> bool:
+        """It is what the payload says: then a handler gets the payload itself, with all its digits."""
+        fresh = json_or_bytes(self.payload)
+        if type(fresh) is not type(self.value):
+            return False
+        try:
+            # Not ==, to which 1, 1.0 and True are the same. What cannot be written so is not of JSON.
+            return marshal.dumps(self.value, _PLAIN_MARSHAL) == marshal.dumps(fresh, _PLAIN_MARSHAL)
+        except ValueError:
+            return False
+
+
+def payload_from_value(seen: Seen, annotation: Any) -> Any:
+    """What a handler gets whose payload went through middleware, as its annotation wants it.
+
+    Without an annotation the value as it is. Raises one of DECODE_FAILURES when it cannot be made so.
     """
     if annotation in (Any, object):
-        return value
+        return seen.value
+    if seen.unchanged:
+        decode = _known_decoder(annotation)
+        return seen.payload if decode is None else decode(seen.payload)
+    return _from_value(seen.value, annotation)
+
+
+def _from_value(value: Any, annotation: Any) -> Any:
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    if isinstance(plain, type) and isinstance(value, plain):
+    members = get_args(plain) if get_origin(plain) in (Union, types.UnionType) else (plain,)
+    if plain is annotation and any(_is_one(value, each) for each in members):
         return value
+    if isinstance(value, _BYTES) or any(each in _RAW for each in members):
+        decode = _known_decoder(annotation)
+        raw = _bytes_of(value)
+        return raw if decode is None else decode(raw)
     if pydantic_model(plain):
         return plain.model_validate(value)
-    if plain in _RAW or isinstance(value, bytes):
-        decode = payload_decoder(annotation)
-        raw = value.encode() if isinstance(value, str) else value
-        raw = raw if isinstance(raw, bytes | bytearray) else msgspec.json.encode(raw)
-        return bytes(raw) if decode is None else decode(bytes(raw))
-    return msgspec.convert(value, annotation, dec_hook=_foreign)
+    return msgspec.convert(value, annotation, str_keys=True, dec_hook=_foreign)
+
+
+def _is_one(value: Any, kind: Any) -> bool:
+    try:
+        return isinstance(kind, type) and isinstance(value, kind)
+    except TypeError:  # a TypedDict
+        return False
+
+
+def _bytes_of(value: Any) -> bytes:
+    if isinstance(value, _BYTES):
+        return bytes(value)
+    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+
+
+_decoders: dict[int, tuple[Any, Decode | None]] = {}
+"""By the annotation's id: not all can be hashed, and equal ones differ. A worker has few."""
+
+
+def _known_decoder(annotation: Any) -> Decode | None:
+    known = _decoders.get(id(annotation))
+    if known is None:
+        known = _decoders[id(annotation)] = annotation, payload_decoder(annotation)
+    return known[1]
 
 
 def pydantic_model(annotation: Any) -> bool:
@@ -82,7 +139,8 @@ def _text(payload: bytes) -> str:
 _RAW: dict[Any, Decode] = {bytes: bytes, bytearray: bytearray, memoryview: memoryview, str: _text}
 
 
-def _json_or_bytes(payload: bytes) -> Any:
+def json_or_bytes(payload: bytes) -> Any:
+    """What a payload is to whoever says nothing of it."""
     try:
         return msgspec.json.decode(payload)
     except DECODE_FAILURES:

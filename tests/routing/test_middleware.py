@@ -4,45 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from routemq_tui.routing.binding import Bound, bind
+from routemq_tui.routing.binding import bind
 from routemq_tui.routing.message import Message
 from routemq_tui.routing.middleware import Context, Middleware, MiddlewareError, with_middleware
-from routemq_tui.routing.template import Template
-
-TEMPLATE = Template.parse("sensors/{id}/data")
-MESSAGE = Message("sensors/7/data", {"id": "7"}, b'{"value": 5}', qos=1)
-
-
-def called(bound: Bound, message: Message = MESSAGE) -> Any:
-    result = bound.call(message)
-    if bound.is_async:
-
-        async def wait() -> Any:
-            return await result
-
-        return asyncio.run(wait())
-    return result
-
-
-def wrapped(handler: Callable[..., Any], *middleware: Any) -> Bound:
-    return with_middleware(bind(handler, TEMPLATE), middleware)
-
-
-class Adds(Middleware):
-    def __init__(self, name: str, seen: list[str]) -> None:
-        self.name, self.seen = name, seen
-
-    async def handle(self, context: Context, next_handler: Any) -> Any:
-        self.seen.append(f"{self.name} in")
-        result = await next_handler(context)
-        self.seen.append(f"{self.name} out")
-        return result
+from tests.routing.wrapping import MESSAGE, TEMPLATE, Adds, called, wrapped
 
 
 def test_without_any_the_call_is_the_very_one() -> None:
@@ -105,38 +74,6 @@ def test_what_the_context_holds_and_what_is_changed_in_it() -> None:
         return id, payload, message.payload
 
     assert called(wrapped(handler, Changes())) == ("8", {"value": 5, "more": [1]}, b'{"value": 5}')
-
-
-@dataclass
-class Reading:
-    value: float
-
-
-@pytest.mark.parametrize(
-    ("annotation", "put", "got"),
-    [
-        (Any, {"a": object}, {"a": object}),
-        (dict, {"value": 6}, {"value": 6}),
-        (Reading, {"value": 6}, Reading(6.0)),
-        (Reading, Reading(7.0), Reading(7.0)),
-        (bytes, {"value": 6}, b'{"value":6}'),
-        (bytes, "text", b"text"),
-        (str, b"text", "text"),
-        (Reading, b'{"value": 8}', Reading(8.0)),
-        (list[int], [1, 2], [1, 2]),
-    ],
-)
-def test_a_payload_put_in_place_is_what_the_annotation_says(annotation: Any, put: Any, got: Any) -> None:
-    class Puts(Middleware):
-        async def handle(self, context: Context, next_handler: Any) -> Any:
-            context["payload"] = put
-            return await next_handler(context)
-
-    def handler(payload):  # type: ignore[no-untyped-def]
-        return payload
-
-    handler.__annotations__ = {"payload": annotation}
-    assert called(wrapped(handler, Puts())) == got
 
 
 def test_a_function_may_hand_on_another_message() -> None:
