@@ -16,6 +16,7 @@ from routemq_tui.routing.message import Message, Publisher
 from routemq_tui.routing.payload import PayloadError
 from routemq_tui.units import format_seconds
 from routemq_tui.worker import cells
+from routemq_tui.worker.cancellation import Cancellation
 from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.delivery import Delivery
 from routemq_tui.worker.engine_notes import Suspects, Watched
@@ -56,6 +57,7 @@ class Dispatcher:
         """Set by `on_error = "stop"`: nothing is begun any more."""
         self.finished = 0
         """Messages whose handling ended."""
+        self.cancellation = Cancellation()
         self._spec = spec
         self._bound = bound
         self._words = words
@@ -77,6 +79,7 @@ class Dispatcher:
         self._idle = False
         """`consume` waits for something to do."""
         self._opened: tuple[Delivery, Ran] | None = None
+        self._others_ran = False
         self._wake = asyncio.Event()
         self._not_paused = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -154,7 +157,7 @@ class Dispatcher:
             if not self._ready():
                 self._wake.clear()
                 self._idle = True
-                await self._wake.wait()
+                await self.cancellation.undisturbed(self._wake.wait())
                 self._idle = False
                 continue
             self._watched.look()
@@ -173,8 +176,8 @@ class Dispatcher:
             self._turn_ended()
             if self._ready():
                 # Once to let the loop look at its descriptors, once to let it call what it found.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
+                await self.cancellation.undisturbed(asyncio.sleep(0))
+                await self.cancellation.undisturbed(asyncio.sleep(0))
 
     def _ready(self) -> bool:
         if not self._deliveries.not_begun or self.halted or self._policy.holding:
@@ -197,7 +200,9 @@ class Dispatcher:
         ran = hands.hot.run(batch, int(turn_ends * 1e9))
         opened = ran.open
         done = range(first, batch.at - opened)
-        self.finished += len(done)
+        if done:
+            self.finished += len(done)
+            self._others_ran = True
         long = opened and time.monotonic_ns() - begun > LONG_NS
         if long or self._words[cells.WATCHED]:
             kept = hands.keep_done(done)
@@ -223,6 +228,9 @@ class Dispatcher:
     async def _finish(self, delivery: Delivery, ran: Ran) -> None:
         """Go on with a message where the hot path left it."""
         try:
+            if self._others_ran:
+                self._others_ran = False
+                await self.cancellation.settle()  # theirs, not its own
             await self._conclude(delivery, await self._attempt(delivery, 1, ran))
         finally:
             del self._in_handlers[delivery]
@@ -236,6 +244,8 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled():
             self._broken = self._broken or task.exception()
+        elif not self.cancellation.leaving:
+            self._broken = self._broken or RuntimeError("something cancelled the task of a message")
         self._wake.set()
 
     # -- one message -------------------------------------------------------------------------------------
@@ -288,8 +298,9 @@ class Dispatcher:
             delay = self._policy.delay(attempt)
             self._say(delivery, failure, retry_in=delay)
             self._tap.failed(delivery, failure, "retried")
-            await asyncio.sleep(delay)
-            await self._not_paused.wait()
+            await self.cancellation.undisturbed(asyncio.sleep(delay))
+            while not self._not_paused.is_set():
+                await self.cancellation.undisturbed(self._not_paused.wait())
             self._words[cells.RETRIED] += 1
             again = await self._attempt(delivery, attempt + 1)
             if again is None:
@@ -311,9 +322,10 @@ class Dispatcher:
         except PayloadError as error:
             failure = unfit(error, attempt)
         except BaseException as error:  # a handler may raise anything, SystemExit included
-            if _is_our_cancellation(error):
+            if self.cancellation.is_ours(error):
                 raise
             failure = failed(error, attempt)
+        await self.cancellation.settle()
         words = self._words
         took = time.monotonic_ns() - started
         words[cells.BUSY_NS] += took
@@ -388,10 +400,3 @@ class Dispatcher:
         if now - self._reported_at >= REPORT_SECONDS:
             self._reported_at = now
             self._report(HandlerFailed(topic=delivery.topic.text, error=failure.error))
-
-
-def _is_our_cancellation(error: BaseException) -> bool:
-    if isinstance(error, GeneratorExit):
-        return True
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -53,6 +53,9 @@ class Drain:
         self._dispatcher = dispatcher
         self._report = report
         self._keep_session = keep_session
+        self._on = 0
+        """Number of the connection that the queue is emptied on."""
+        self._lost_by_sentinels = 0
 
     async def run(self) -> None:
         """Drain and disconnect; returns when the connection is closed or the time is up."""
@@ -91,22 +94,27 @@ class Drain:
             except ConnectionError as error:
                 left = self._time_left()
                 _log.warning("the drain was interrupted: %s", error)
-                if left is None or left <= 0:
+                if left is not None and left <= 0:
                     return False
 
     async def _empty_queue(self) -> bool:
         hands = self._deliveries
         if not await self._until(lambda: self._connection.subscribed):
             return False
+        self._on = self._connection.number
         if not await self._within(self._connection.subscriptions.unsubscribe(self._spec.subscription)):
             return False
         if self._spec.qos and not self._spec.broker.one_queue_per_group and not await self._see_sentinels():
             return False
-        return await self._until(lambda: not hands.in_hand and self._quiet_for() > IDLE_SECONDS)
+        return await self._until(
+            lambda: not hands.in_hand and self._quiet_for() > IDLE_SECONDS, connected=True
+        )
 
     async def _see_sentinels(self) -> bool:
         """True when the queue is known to be empty, or, without sentinels, seems to be."""
         topic = self._intake.sentinel_topic
+        if self._lost_by_sentinels > 1:  # a broker may close on who publishes where it must not
+            return await self._silence()
         try:
             if not await self._within(self._connection.subscriptions.subscribe(topic, self._spec.qos)):
                 return False
@@ -114,6 +122,9 @@ class Drain:
                 if not await self._see_sentinel(topic, str(number).encode()):
                     return await self._silence()
         except ConnectionError as error:
+            if self._connection_lost:
+                self._lost_by_sentinels += 1
+                raise
             _log.warning("no sentinel at %s (%s): waiting for silence instead", topic, error)
             return await self._silence()
         return True
@@ -135,7 +146,9 @@ class Drain:
 
     async def _silence(self) -> bool:
         hands = self._deliveries
-        return await self._until(lambda: not hands.in_hand and self._quiet_for() > SENTINEL_PATIENCE)
+        return await self._until(
+            lambda: not hands.in_hand and self._quiet_for() > SENTINEL_PATIENCE, connected=True
+        )
 
     # -- waiting -----------------------------------------------------------------------------------------
 
@@ -149,16 +162,22 @@ class Drain:
     async def _until(self, condition: Callable[[], bool], connected: bool = False) -> bool:
         """Wait for the condition; False when the time is up, or when nothing in hand can be finished.
 
-        `connected`: ConnectionError when the connection goes.
+        `connected`: ConnectionError when the connection goes. The next one subscribes again, so that all has
+        to be begun anew.
         """
-        while not condition():
+        while True:
+            if connected and self._connection_lost:
+                raise ConnectionError("the connection was lost")
+            if condition():
+                return True
             left = self._time_left()
             if (left is not None and left <= 0) or self._dispatcher.stuck:
                 return False
-            if connected and self._connection.socket is None:
-                raise ConnectionError("the connection was lost")
             await asyncio.sleep(_POLL_SECONDS)
-        return True
+
+    @property
+    def _connection_lost(self) -> bool:
+        return self._connection.socket is None or self._connection.number != self._on
 
     async def _within(self, future: asyncio.Future[None]) -> bool:
         await self._until(future.done)

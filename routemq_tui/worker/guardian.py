@@ -97,7 +97,9 @@ class Guardian:
         socket = self._connection.socket if self._connection is not None else None
         if socket is None or self._connection is None or not self._connection.keepalive:
             return
-        if time.monotonic() - socket.last_sent >= self._connection.keepalive / 3:
+        # Nothing received counts too: who only publishes at QoS 0 would else never hear from the broker.
+        quiet_since = min(socket.last_sent, max(socket.last_received, socket.last_ping))
+        if time.monotonic() - quiet_since >= self._connection.keepalive / 3:
             socket.ping()
 
     def _leave(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -27,9 +28,15 @@ from routemq_tui.worker.spec import WorkerSpec
 
 ANSWER_SECONDS = 5.0
 """So long a PUBACK may take before the letter counts as not published, for now."""
+NO_MATCHING_SUBSCRIBERS = 0x10
+"""Reason code of a PUBACK (MQTT 5 section 3.4.2.1)."""
+WARN_EVERY = 60.0
 _LONGEST_TRACEBACK = 64 * 1024
 _LESS_PATIENCE = 0.1
 """Seconds to wait for a lock once the store was found locked: the loop must not stand still for long."""
+
+
+_log = logging.getLogger("routemq.worker")
 
 
 def letter_of(spec: WorkerSpec, delivery: Delivery, failure: Failure) -> DeadLetter:
@@ -109,6 +116,7 @@ class TopicOutlet:
         self._reading_on = reading_on
         self._under_way: tuple[DeadLetter, asyncio.Future[Any]] | None = None
         self._packet_id: int | None = None
+        self._warn_from = 0.0
         client.on_publish = self._on_publish
 
     async def put(self, letter: DeadLetter) -> int | None:
@@ -125,7 +133,16 @@ class TopicOutlet:
         reason = answer.result()
         if reason.is_failure:
             raise self._unavailable(f"the broker refused it: {reason}")
+        if reason.value == NO_MATCHING_SUBSCRIBERS:
+            self._warn_of_nobody()
         return None
+
+    def _warn_of_nobody(self) -> None:
+        """It was published in order, and some brokers keep such messages in ways of their own: no failure."""
+        now = time.monotonic()
+        if now >= self._warn_from:
+            self._warn_from = now + WARN_EVERY
+            _log.warning("nobody is subscribed to %s: dead letters published there are lost", self._topic)
 
     def _publish(self, letter: DeadLetter) -> None:
         info = self._client.publish(self._topic, export_json_line(letter).encode(), qos=1)

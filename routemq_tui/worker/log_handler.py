@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -18,6 +19,15 @@ class LogQueueHandler(logging.Handler):
     def __init__(self, queue: LogQueue, level: int) -> None:
         super().__init__(level)
         self._put = queue.put_nowait
+
+    def write_to(self, descriptor: int) -> None:
+        """From now on as text, past the queue."""
+
+        def put(record: LogRecord) -> None:
+            line = f"{logging.getLevelName(record.level)}:{record.logger}:{record.text}\n"
+            os.write(descriptor, line.encode("utf-8", "backslashreplace"))
+
+        self._put = put
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         self.lock = None

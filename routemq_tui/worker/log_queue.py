@@ -157,6 +157,14 @@ class LogQueue:
             self._break()
             self._connection.close()
 
+    def abandon(self) -> None:
+        """In a forked child: the pipe is its parent's, and so is a frame that was begun."""
+        self._lock = threading.Lock()  # another thread, which is not there now, may have held it
+        self._on_drop = None
+        self._flushing = True
+        self._inbox.clear()
+        self._break()
+
     # -- under the lock ----------------------------------------------------------------------------------
 
     def _pump(self, wait: bool) -> bool:
@@ -195,7 +203,11 @@ class LogQueue:
             self._count_dropped(count)
 
     def _append_frame(self, records: list[LogRecord]) -> None:
-        frame = _frame_of(records)
+        try:
+            frame = _frame_of(records)
+        except Exception:  # noqa: BLE001 - a logging call never raises
+            self._count_dropped(len(records))
+            return
         self._backlog.append((frame, len(records)))
         self._backlog_bytes += len(frame)
 
@@ -262,12 +274,13 @@ def _frame_of(records: list[LogRecord]) -> bytes:
     batches = _batches_of(records)
     try:
         data = _encoder.encode(batches)
-    except (UnicodeEncodeError, OverflowError):
-        # Lone surrogates, as in the name of an undecodable file, or a level that no 64 bits hold.
+    except (UnicodeEncodeError, OverflowError, TypeError):
+        # Lone surrogates, as in the name of an undecodable file, a level that no 64 bits hold, and subclasses
+        # of str and int, which `str()` of them may give.
         for batch in batches:
             batch.texts = [_valid(text) for text in batch.texts]
             batch.kinds = [
-                (min(max(level, 0), _HIGHEST), stream, _valid(logger))
+                (min(max(int(level), 0), _HIGHEST), stream, _valid(logger))
                 for level, stream, logger in batch.kinds
             ]
         data = _encoder.encode(batches)
@@ -353,7 +366,7 @@ class LogReceiver:
             try:
                 with memoryview(buffer) as view:
                     batches += _decoder.decode(view[start + _LENGTH.size : end])
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, ValueError):  # of text that is no UTF-8
                 return self._damaged(batches)
             start = end
         del buffer[:start]

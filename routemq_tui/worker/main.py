@@ -23,6 +23,7 @@ from routemq_tui.routing.found import IN_WORKER
 from routemq_tui.routing.template import Template
 from routemq_tui.worker import capture, cells, log_handler
 from routemq_tui.worker.control import Control
+from routemq_tui.worker.forks import set_forks_apart
 from routemq_tui.worker.guardian import Guardian, end_children, kill_children
 from routemq_tui.worker.lifespan import BeginError, Lifespan
 from routemq_tui.worker.limits import set_limits
@@ -50,6 +51,7 @@ def run(
     queue = LogQueue(logs, on_drop=lambda count: _count_drops(words, count))
     capture.capture_streams(queue)
     handler = log_handler.install(queue, logging.getLevelNamesMapping().get(spec.log_level, logging.INFO))
+    set_forks_apart(queue, handler)
     guardian = Guardian(words, control.fileno(), spec.drain_timeout, lambda: _say_the_rest(queue))
     guardian.start()
     set_limits(spec)

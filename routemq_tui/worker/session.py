@@ -117,6 +117,7 @@ class WorkerSession:
             self._guardian.exit_within(EXIT_SECONDS, code)
             return code
         finally:
+            self._dispatcher.cancellation.leaving = True
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -129,7 +130,12 @@ class WorkerSession:
 
     def _check(self, task: asyncio.Task[None]) -> None:
         """A task of ours that fails ends the process: what is left would only look alive."""
-        if task.cancelled() or task.exception() is None:
+        if task.cancelled():
+            if not self._end.done():
+                _log.critical("something cancelled a task of the worker itself; it starts anew")
+                self._finish(ExitCode.CRASHED)
+            return
+        if task.exception() is None:
             return
         _log.critical("an error in the worker itself, please report it", exc_info=task.exception())
         self._finish(ExitCode.CRASHED)

@@ -31,6 +31,7 @@ class MqttSocket:
         now = time.monotonic()
         self.last_received = now
         self.last_sent = now
+        self.last_ping = now
         self.linger = False
         """Set before an orderly end: `close` then waits until the peer has taken everything."""
         self._raw = raw
@@ -205,6 +206,7 @@ class MqttSocket:
 
     def ping(self) -> None:
         """Queue a PINGREQ between two packets. Any thread."""
+        self.last_ping = time.monotonic()
         self.send(PINGREQ)
 
     def _linger(self) -> None:

@@ -301,6 +301,20 @@ def test_dead_letters_go_to_a_topic(project: Make, publisher: Publisher) -> None
     assert not (here.root / ".routemq").exists()
 
 
+def test_a_topic_for_dead_letters_that_nobody_reads_is_told(project: Make, publisher: Publisher) -> None:
+    here = project("""
+        def handle(n):
+            raise ValueError(n)
+    """)
+    worker = here.running(dead_letter_topic="dead/r")
+    publisher.publish_many(5)
+    worker.wait_handled(5)
+    told = "nobody is subscribed to dead/r: dead letters published there are lost"
+    worker.wait_until(lambda: told in worker.texts("log"), what="the warning")
+    assert worker.texts("log").count(told) == 1
+    assert worker.counters.dead_lettered == 5
+
+
 def test_what_cannot_get_better_is_not_tried_again(project: Make, publisher: Publisher) -> None:
     here = project("def handle(n, payload: dict): record(n)")
     worker = here.running(template="t/{n:int}", retries=5, retry_delay=30.0)

@@ -21,8 +21,10 @@ from routemq_tui.worker.spec import (
 )
 from tests.waiting import wait_until
 from tests.worker.harness import Project, Publisher
+from tests.worker.proxy import Proxy
 
 Make = Callable[[str], Project]
+NO_MATCHING_SUBSCRIBERS = 0x10
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -222,3 +224,54 @@ def test_a_queue_is_known_to_be_empty_by_two_sentinels(project: Make, publisher:
     wait_until(lambda: seen == [b"0", b"1"], what="two sentinels")
     assert here.calls() == ["0", "1", "2"]
     assert worker.counters.received == 3
+
+
+def test_a_drain_whose_connection_breaks_begins_anew(
+    project: Make, publisher: Publisher, proxy: Proxy
+) -> None:
+    # given a drain that has emptied its queue and waits for the message in hand, while others are published
+    here = project("""
+        import asyncio
+        async def handle(n):
+            record("begin", n)
+            while n == "held" and not os.path.exists(os.path.join(os.path.dirname(__file__), "open")):
+                await asyncio.sleep(0.01)
+            record("end", n)
+    """)
+    worker = here.running(port=proxy.port)
+    publisher.publish("t/held")
+    worker.wait_until(lambda: "begin held" in here.calls(), what="the handler begins")
+    worker.send(Drain(keep_session=False, timeout=30.0))
+    reasons: list[int] = []
+    publisher.client.on_publish = lambda *about: reasons.append(about[3].value)
+
+    def nobody_subscribes() -> bool:
+        publisher.publish("t/more").wait_for_publish(5)
+        return reasons[-1] == NO_MATCHING_SUBSCRIBERS
+
+    worker.wait_until(nobody_subscribes, what="it has unsubscribed")
+    over = threading.Event()
+
+    def publish_on() -> None:
+        while not over.wait(0.005):
+            publisher.publish("t/more").wait_for_publish(5)
+
+    load = threading.Thread(target=publish_on)
+    load.start()
+    # when the connection breaks, and the next one is there
+    proxy.cut()
+    worker.wait_until(lambda: worker.counters.connects == 2, what="it is connected again")
+    (here.root / "open").touch()
+    try:
+        code = worker.wait_exit(10)
+    finally:
+        over.set()
+        load.join()
+    # then it takes leave in the middle of the load, long before its time is up, with nothing in hand
+    assert code == ExitCode.OK
+    assert worker.last(Drained).left == 0
+    begun = Counter(call.removeprefix("begin ") for call in here.calls() if call.startswith("begin"))
+    ended = Counter(call.removeprefix("end ") for call in here.calls() if call.startswith("end"))
+    assert begun - ended <= Counter({"held": 1})  # which may have come again
+    worker.start()
+    assert not worker.wait_for(Connected).session_present

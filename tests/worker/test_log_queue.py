@@ -146,6 +146,16 @@ def test_a_level_out_of_all_bounds_harms_no_other_record(channel: Channel) -> No
     assert got[0].level > 50
 
 
+def test_texts_of_another_kind_of_string_are_texts(channel: Channel) -> None:
+    class Safe(str):
+        def __str__(self) -> str:  # as template engines mark what is escaped
+            return self
+
+    for text in ("one", Safe("two"), "three"):
+        channel.queue.put_nowait(LogRecord(1.0, 20, "log", Safe("name"), text))
+    wait_until(lambda: channel.take() == ["one", "two", "three"], what="all three")
+
+
 def test_records_of_different_kinds_keep_their_order_and_each_its_own_time(channel: Channel) -> None:
     # given records that differ in every field, faster than one is written at a time
     given_ = [
@@ -197,6 +207,7 @@ def test_a_half_written_frame_is_discarded_at_the_writers_death() -> None:
 
 KINDS = [(20, "log", "")]
 UNEVEN = msgspec.msgpack.encode([(KINDS, b"\0\0", [1.0], ["a", "b"], {})])
+NO_UTF8 = UNEVEN.replace(b"\xa1a", b"\xa1\xff")
 UNKIND = msgspec.msgpack.encode([(KINDS, b"\1", [1.0], ["a"], {})])
 
 
@@ -205,6 +216,7 @@ UNKIND = msgspec.msgpack.encode([(KINDS, b"\1", [1.0], ["a"], {})])
     [
         b"\xff\xff\xff\xff rubbish",
         b"\x00\x00\x00\x04\xc1\xc1\xc1\xc1",
+        len(NO_UTF8).to_bytes(4, "big") + NO_UTF8,
         len(UNEVEN).to_bytes(4, "big") + UNEVEN,
         len(UNKIND).to_bytes(4, "big") + UNKIND,
     ],
