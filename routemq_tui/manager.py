@@ -152,13 +152,13 @@ class WorkerManager:
             time.sleep(_LOOK)
 
     def stop_workers(self, timeout: float | None = None) -> None:
-        """Drain all workers and end; beyond `timeout` seconds (the grace period of the settings) they are
-        killed. Does nothing when none runs."""
+        """Drain all workers and end; those that still run after `timeout` seconds (by default what
+        `app.shutdown_timeout` says) are killed then. Does nothing when none runs."""
         engine, self._engine = self._engine, None
         if engine is None:
             return
         grace = self._config.app.shutdown_timeout if timeout is None else timeout
-        engine.send(Stop())
+        engine.send(Stop(timeout=timeout))
         if not engine.wait(grace + 3.0):
             engine.send(Stop(force=True))
             engine.wait(5.0)

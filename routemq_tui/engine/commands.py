@@ -133,6 +133,8 @@ class Stop:
     """End the engine: drain all workers in parallel under one deadline; `force` kills them at once."""
 
     force: bool = False
+    timeout: float | None = None
+    """Seconds until the deadline; None is `app.shutdown_timeout`."""
 
 
 RouteCommand = (

@@ -35,6 +35,7 @@ class Supervisor:
         self._sessions = around.sessions
         self._told = around.told
         self._stop_deadline: float | None = None
+        self._stop_timeout = 0.0
         self._broker: BrokerAddress | None = None
         self._started = 0
 
@@ -150,13 +151,13 @@ class Supervisor:
 
     # -- the end -----------------------------------------------------------------------------------------
 
-    def stop(self, now: float, force: bool) -> None:
+    def stop(self, now: float, force: bool, timeout: float | None = None) -> None:
         """Drain all workers in parallel, under one deadline; asked a second time, or with force: kill."""
-        timeout = self._config.app.shutdown_timeout
         if force or self.stopping:
             self._kill_all(now, "killed at the end")
         else:
-            self._stop_deadline = now + timeout
+            timeout = self._config.app.shutdown_timeout if timeout is None else timeout
+            self._stop_deadline, self._stop_timeout = now + timeout, timeout
             for slot in self:
                 if slot.is_member and (slot.alive or slot.state is WorkerState.BACKOFF):
                     slot.drain(now, Intent.STOP, timeout * 0.9)
@@ -167,7 +168,7 @@ class Supervisor:
 
     def _enforce_stop(self, now: float) -> None:
         if self._stop_deadline is not None and now >= self._stop_deadline:
-            self._kill_all(now, f"not drained within {self._config.app.shutdown_timeout:g} s, killed")
+            self._kill_all(now, f"not drained within {self._stop_timeout:g} s, killed")
 
     def _kill_all(self, now: float, reason: str) -> None:
         self._stop_deadline = None
@@ -190,7 +191,7 @@ class Supervisor:
 
     def execute(self, command: commands.RouteCommand | commands.Stop, now: float) -> None:
         if isinstance(command, commands.Stop):
-            self.stop(now, command.force)
+            self.stop(now, command.force, command.timeout)
             return
         crew = self.crews.get(command.route)
         if crew is None:

@@ -96,6 +96,19 @@ def test_a_stopped_process_does_not_hold_up_the_end(start_rig: StartRig) -> None
         assert states[1].startswith("drained: ")
 
 
+@pytest.mark.parametrize(
+    ("usual", "asked", "said"), [(20.0, 0.4, "not drained within 0.4 s"), (0.2, 20.0, "drained: ")]
+)
+def test_a_stop_with_a_time_of_its_own(start_rig: StartRig, usual: float, asked: float, said: str) -> None:
+    with start_rig(route(handler="sleeper"), app=AppConfig(shutdown_timeout=usual)) as rig:
+        rig.until_running(1)
+        rig.publish(1, payload=body(seconds=1.5))
+        rig.until(lambda: (one := rig.worker()) and one.current_topic, "it is at work")
+        rig.send(commands.Stop(timeout=asked))
+        assert rig.engine.wait(10)
+        assert [each.reason[: len(said)] for each in rig.route().workers] == [said]
+
+
 def test_a_worker_that_dies_at_the_end_is_not_waited_for(start_rig: StartRig) -> None:
     with start_rig(route(handler="wedge")) as rig:
         rig.until_running(1)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,6 +159,43 @@ def test_two_managers_do_not_touch_each_other(broker: Mosquitto, folder: Path) -
         # and killing one leaves the other alone
         two.stop_workers()
         assert all(each.is_alive() for each in one.workers)
+
+
+SLOW = """
+import time
+from tests.manager.fleet import Router, note
+
+router = Router()
+
+@router.on("z/{id}", qos=1)
+def slow(id):
+    note("begun", id)
+    time.sleep(1.5)
+    note("finished", id)
+"""
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(("usual", "asked", "finishes"), [("10s", 0.2, False), ("200ms", 20.0, True)])
+def test_a_stop_takes_the_time_it_is_given(
+    broker: Mosquitto, folder: Path, monkeypatch: pytest.MonkeyPatch, usual: str, asked: float, finishes: bool
+) -> None:
+    # given a handler that is at work, and another time in the settings
+    (folder / "takes_its_time.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(folder))
+    import takes_its_time  # type: ignore[import-not-found]
+
+    settings = {"app.shutdown_timeout": usual}
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    workers = WorkerManager(takes_its_time.router, broker=url, root=folder, settings=settings)
+    workers.start_workers()
+    send(broker, ["z/1"])
+    wait_until(lambda: noted(folder, "begun"))
+    # then it is killed in time, or may finish
+    start = time.monotonic()
+    workers.stop_workers(timeout=asked)
+    assert bool(noted(folder, "finished")) is finishes
+    assert finishes or time.monotonic() - start < asked + 2.5
 
 
 def test_what_is_known_before_anything_runs(folder: Path) -> None:

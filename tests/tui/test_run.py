@@ -109,7 +109,7 @@ def test_the_terminal_is_given_back_at_the_end(terminal: Terminal, how: str) -> 
     else:
         terminal.process.send_signal(signal.SIGTERM)
     assert terminal.wait() == 0
-    assert b"commands [Stop(force=False)]" in terminal.output
+    assert b"commands [Stop(force=False, timeout=None)]" in terminal.output
     assert terminal.given_back()
 
 
@@ -120,14 +120,14 @@ def test_a_second_signal_forces(terminal: Terminal) -> None:
     terminal.read_until(b"Stopping")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.wait() == 0
-    assert b"commands [Stop(force=False), Stop(force=True)]" in terminal.output
+    assert b"commands [Stop(force=False, timeout=None), Stop(force=True, timeout=None)]" in terminal.output
 
 
 @pytest.mark.parametrize("terminal", [["broken"]], indirect=True)
 def test_the_terminal_is_given_back_after_an_error_and_the_engine_is_stopped(terminal: Terminal) -> None:
     assert terminal.wait() == 1
     assert b"header is broken" in terminal.output
-    assert b"commands [Stop(force=False)]" in terminal.output
+    assert b"commands [Stop(force=False, timeout=None)]" in terminal.output
     assert terminal.given_back()
 
 
