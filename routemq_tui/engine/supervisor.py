@@ -11,7 +11,7 @@ from routemq_tui.engine import commands
 from routemq_tui.engine.crew import Crew
 from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.slot import Intent, Slot
-from routemq_tui.engine.states import WorkerState
+from routemq_tui.engine.states import Event, WorkerState
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
 from routemq_tui.worker.spec import BrokerAddress, TurnTap
@@ -278,7 +278,10 @@ class Supervisor:
             self._journal.notice("information", f"{slot.name} is {slot.state} already")
         else:
             crew.deaths.clear()
-            slot.revive(now)
+            if slot.emptying:  # it goes all the same: only the wait is over
+                slot.become(Event.ENDED, now)
+            else:
+                slot.revive(now)
 
     def _kill(self, crew: Crew, command: commands.KillWorker, now: float) -> None:
         slot = self._slot(crew, command.slot)
@@ -343,7 +346,7 @@ def orphan_words(entry: SessionEntry, route_is_gone: bool) -> str:
     )
 
 
-_WHILE_LEAVING = (commands.KillWorker, commands.SetTap)
+_WHILE_LEAVING = (commands.KillWorker, commands.StartWorker, commands.SetTap)
 _EXECUTE: dict[type, Callable[[Supervisor, Crew, Any, float], None]] = {
     commands.AddWorker: Supervisor._add,
     commands.SetWorkers: Supervisor._set,

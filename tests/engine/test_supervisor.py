@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from routemq_tui.config.model import RouteConfig, ScalingConfig
+from routemq_tui.engine.commands import StartWorker
 from routemq_tui.engine.deaths import FORGET_AFTER
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.ledgers import Ledgers
@@ -144,3 +145,22 @@ def test_a_second_rolling_restart_waits_for_the_worker_of_the_first(
     assert restarted == [1, 2]
     comes_back(2)
     assert restarted == [1, 2, 1]
+
+
+def test_a_slot_that_empties_its_session_is_started_for_that_only(tmp_path: Path) -> None:
+    # given one worker, and another that was taken away and is to try again to empty its session
+    inside = Inside(tmp_path, route(workers=2))
+    crew = inside.supervisor.crews["jobs"]
+    stays, goes = crew.slots.values()
+    stays.status = Status(WorkerState.RUNNING)
+    goes.take_over(SessionEntry("jobs", 2, goes.client_id, "s", "t", "h", 1, "home", "5"), differs=False)
+    crew.desired = 1
+    goes.could_not_start(OSError("no process"), 1.0)
+    goes.could_not_start(OSError("no process"), 1.0)
+    assert not goes.wants_start(1.1)
+    # when it is to start now
+    inside.supervisor.execute(StartWorker("jobs", 2), 1.1)
+    # then it does, and goes all the same
+    assert goes.wants_start(1.1)
+    inside.reconcile(1.1)
+    assert (stays.is_member, goes.is_member) == (True, False)
