@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from routemq_tui.commands import options
+from routemq_tui.commands.own_node import own_node
 from routemq_tui.config.environment import environment_layer, override_layer
 from routemq_tui.config.load import ConfigError
 from routemq_tui.config.model import NOT_VERIFIED, BrokerConfig
@@ -40,7 +41,7 @@ def find_broker(arguments: argparse.Namespace) -> BrokerAddress:
         broker, root, node = config.broker, config.root, config.app.node
     else:
         root = arguments.config.absolute().parent
-        broker, node = _without_file(arguments, root), arguments.node or "local"
+        broker, node = _without_file(arguments, root), own_node(arguments)
     if broker.tls.insecure:
         print(f"warning: {NOT_VERIFIED} (broker.insecure = true)", file=sys.stderr)
     return address_of(broker, root, node)

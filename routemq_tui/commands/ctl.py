@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import sys
 import time
@@ -13,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from routemq_tui.commands.own_node import NODE_HELP, own_node, running_nodes
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.units import format_seconds, printable
 
@@ -31,11 +31,13 @@ class ControlError(RoutemqError):
     exit_code = ExitCode.CRASHED
 
 
+class NobodyThereError(ControlError):
+    """Nobody listens at the socket."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", type=Path, default=Path("routemq.toml"), metavar="FILE")
-    parser.add_argument(
-        "--node", default=_own_node(), help="which engine of the project (default: ROUTEMQ_NODE, or local)"
-    )
+    parser.add_argument("--node", help=NODE_HELP)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     snapshot = verbs.add_parser("snapshot", help="what the screen shows, once")
     scale = verbs.add_parser("scale", help="set a route's workers: `scale temperature 4`, `+1` or `-1`")
@@ -80,19 +82,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the answer; raises ControlError when no instance runs or it refuses."""
-    for answer in _ask(_path(arguments), _request(arguments)):
-        if not answer.get("ok"):
-            raise ControlError(str(answer.get("error")))
-        _PRINT.get(arguments.verb, _print_done)(answer, arguments)
+    request, path = _request(arguments), _path(arguments)
+    for answer in _found(path, arguments, request):
+        try:
+            if not answer.get("ok"):
+                raise ControlError(str(answer.get("error")))
+            if arguments.verb in _PRINT:
+                _PRINT[arguments.verb](answer, arguments)
+            else:
+                _print_done(answer, arguments, path)
+        except ControlError as error:
+            if arguments.json:
+                print(json.dumps({"ok": False, "error": str(error)}))
+            raise
         sys.stdout.flush()
     return ExitCode.OK
 
 
-def snapshot_of(config: Path, node: str) -> dict[str, Any]:
+def snapshot_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The snapshot of the instance that runs in a project; raises ControlError when there is none."""
-    from routemq_tui.engine.control import socket_path
-
-    (answer,) = _ask(socket_path(config.absolute().parent, node), {"do": "snapshot"})
+    (answer,) = _found(_path(arguments), arguments, {"do": "snapshot"})
     snapshot: dict[str, Any] = answer["snapshot"]
     return snapshot
 
@@ -108,21 +117,23 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         count = arguments.count
         if count in ("+1", "-1"):
             request["change"] = int(count)
-        elif count.isdigit():
+        elif count.isascii() and count.isdigit() and len(count) < 10:
             request["count"] = int(count)
         else:
             raise ControlError(f"scale takes a number, +1 or -1, not {count!r}")
     return request
 
 
-def _own_node() -> str:
-    """As the engine names itself by the environment."""
-    from routemq_tui.config.kinds import node
-
+def _found(path: Path, arguments: argparse.Namespace, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The answers of the instance that is meant; when it is not there, the error names those that are."""
     try:
-        return str(node().read(os.environ.get("ROUTEMQ_NODE", "").strip() or "local"))
-    except ValueError:
-        return "local"
+        yield from _ask(path, request)
+    except NobodyThereError as error:
+        others = running_nodes(arguments.config.absolute().parent)
+        if not others:
+            raise
+        names = " or ".join(f"--node {name}" for name in others)
+        raise ControlError(f"{error}; there is {names}") from None
 
 
 def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -130,7 +141,7 @@ def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             connection.connect(str(path))
         except OSError as error:
-            raise ControlError(f"no instance runs here ({path}: {error.strerror})") from None
+            raise NobodyThereError(f"no instance runs here ({path}: {error.strerror})") from None
         connection.sendall(json.dumps(request).encode() + b"\n")
         if not request.get("follow"):
             connection.shutdown(socket.SHUT_WR)
@@ -139,10 +150,9 @@ def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
-    notices = _notices_after(answer["after_notice"], arguments)
-    refused = next((each["text"] for each in notices if each["severity"] == "error"), None)
-    if arguments.verb in _TOLD and refused is not None:
+def _print_done(answer: dict[str, Any], arguments: argparse.Namespace, path: Path) -> None:
+    notices = _notices_after(answer["after_notice"], arguments.verb, path)
+    if refused := _refusal(notices, arguments):
         raise ControlError(refused)
     if arguments.json:
         print(json.dumps({**answer, "notices": notices}))
@@ -152,15 +162,27 @@ def _print_done(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
         print(f"  {notice['severity']}: {notice['text']}")
 
 
-def _notices_after(number: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _refusal(notices: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
+    """What the instance said against it after all; what can be known before, it has answered."""
+    if arguments.verb in _TOLD:
+        said = notices[0] if notices else {"severity": "error", "text": "the instance gave no answer"}
+        refused = said["severity"] == "error" or said["text"].startswith("not ")
+        return str(said["text"]) if refused else ""
+    name = str(getattr(arguments, "route", None) or getattr(arguments, "worker", "")).partition("/")[0]
+    against = (f"{name} ", "the engine is stopping", "there is no ")
+    bad = (each["text"] for each in notices if each["severity"] != "information")
+    return next((str(text) for text in bad if name and text.startswith(against)), "")
+
+
+def _notices_after(number: int, verb: str, path: Path) -> list[dict[str, Any]]:
     """What the instance had to say until it answered, or in the first moment: a refusal comes at once."""
     found: list[dict[str, Any]] = []
-    seconds, words = _TOLD.get(arguments.verb, (_ANSWER_SECONDS, ("",)))
+    seconds, words = _TOLD.get(verb, (_ANSWER_SECONDS, ("",)))
     deadline = time.monotonic() + seconds
-    while not found and time.monotonic() < deadline:
+    while not (found and verb in _TOLD) and time.monotonic() < deadline:
         time.sleep(0.05)
         try:
-            (answer,) = _ask(_path(arguments), {"do": "snapshot"})
+            (answer,) = _ask(path, {"do": "snapshot"})
         except (ControlError, ValueError):
             break  # it has just been stopped
         later = [each for each in answer["snapshot"]["notices"] if each["number"] > number]
@@ -171,7 +193,7 @@ def _notices_after(number: int, arguments: argparse.Namespace) -> list[dict[str,
 def _path(arguments: argparse.Namespace) -> Path:
     from routemq_tui.engine.control import socket_path
 
-    return socket_path(arguments.config.absolute().parent, arguments.node)
+    return socket_path(arguments.config.absolute().parent, own_node(arguments))
 
 
 def _print_snapshot(answer: dict[str, Any], arguments: argparse.Namespace) -> None:

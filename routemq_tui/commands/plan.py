@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from routemq_tui.commands.own_node import NODE_HELP
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.units import parse_duration, parse_size
 
@@ -35,7 +36,7 @@ class PlanError(RoutemqError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", type=Path, default=Path("routemq.toml"), metavar="FILE")
-    parser.add_argument("--node", default="local", help="which engine of the project (default: local)")
+    parser.add_argument("--node", help=NODE_HELP)
     load = parser.add_argument_group("the load (without --rate and --time: that of the running instance)")
     load.add_argument("--rate", type=_number("a rate", above=0), metavar="N", help="messages a second")
     load.add_argument("--time", type=_time, metavar="TIME", help='of a handler for one: "0.1", "100ms"')
@@ -93,7 +94,7 @@ def _of_instance(arguments: argparse.Namespace) -> str:
     from routemq_tui.commands.ctl import ControlError, snapshot_of
 
     try:
-        snapshot = snapshot_of(arguments.config, arguments.node)
+        snapshot = snapshot_of(arguments)
     except ControlError as error:
         raise ControlError(f"{error}; start it, or give figures: --rate and --time") from None
     concurrency = _concurrency(arguments)

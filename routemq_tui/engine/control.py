@@ -45,12 +45,15 @@ from routemq_tui.engine.lock import STATE_FOLDER
 from routemq_tui.engine.message_store import MESSAGES_MOST
 from routemq_tui.engine.messages_json import message_values
 from routemq_tui.engine.port import EnginePort, LogBatch
+from routemq_tui.engine.refusals import refusal
 from routemq_tui.engine.snapshot import EngineState, Snapshot
 from routemq_tui.engine.snapshot_json import snapshot_values
 
 MAX_REQUEST = 64 * 1024
 _MAX_PATH = 100
 """sun_path holds 104 bytes on macOS and 108 on Linux, with the NUL."""
+_LONGEST_NUMBER = 18
+"""Digits: as many as fit in 64 bits."""
 _FOLLOW_EVERY = 0.1
 
 
@@ -146,7 +149,7 @@ class _Conversation(socketserver.StreamRequestHandler):
 
     def _answers(self, line: bytes) -> Iterator[dict[str, Any]]:
         try:
-            request = json.loads(line)
+            request = json.loads(line, parse_int=_integer)
             if not isinstance(request, dict):
                 raise RequestError("a request is a JSON object")
             if request.get("do") == "logs":
@@ -172,6 +175,13 @@ class _Conversation(socketserver.StreamRequestHandler):
                 yield {"ok": True, "lines": _lines(batch), "missed": batch.missed}
 
 
+def _integer(text: str) -> int:
+    """Python itself refuses numbers of some thousands of digits."""
+    if len(text) > _LONGEST_NUMBER:
+        raise RequestError(f"a number has at most {_LONGEST_NUMBER} digits")
+    return int(text)
+
+
 def perform(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
     """Carry out one request and return what to answer. Raises RequestError in words."""
     do = request.get("do")
@@ -186,8 +196,11 @@ def perform(engine: EnginePort, request: dict[str, Any]) -> dict[str, Any]:
     snapshot = engine.snapshot()
     if snapshot.state is EngineState.STOPPED:
         raise RequestError("the engine has stopped")
+    command = make(snapshot, request)
+    if refused := refusal(command, snapshot):
+        raise RequestError(refused)
     notice = engine.last_notice()
-    engine.send(make(snapshot, request))
+    engine.send(command)
     return {"after_notice": notice}
 
 

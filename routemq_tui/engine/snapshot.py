@@ -183,6 +183,7 @@ class RouteSnapshot:
     """Share of the messages that the tap shows lately, 0 to 1; None: all."""
     scaling: ScalingSnapshot | None = None
     """None: it cannot be scaled."""
+    min_workers: int = 0
 
 
 _LOG_SLOTS = 64

@@ -7,8 +7,8 @@ notices[{number, time, severity, text}], ledgers[{worker, pid, time, reason, in_
 after}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen, routes, workers, trend,
 example, traceback}]`.
 
-A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, max_workers, state
-("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling, metrics, workers[]`; its
+A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, min_workers, max_workers,
+state ("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling, metrics, workers[]`; its
 scaling, null when it is not shared: `switch ("on", "off" or "paused"), policy, low, high, target, why, found,
 decision, decided, next_look`. A worker: `name, slot, pid, state, reason, client_id, connected, window, share,
 restarts, uptime, retry_in, last_exit, last_error, current_topic, current_for, metrics`.
@@ -64,6 +64,7 @@ def _route(route: RouteSnapshot) -> dict[str, Any]:
         "shared": route.shared,
         "desired": route.desired,
         "running": route.running,
+        "min_workers": route.min_workers,
         "max_workers": route.max_workers,
         "state": _state_of(route),
         "reason": route.reason,

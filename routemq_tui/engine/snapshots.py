@@ -178,6 +178,7 @@ def _route_snapshot(crew: Crew, share: float | None, now: float, now_ns: int) ->
         tapped=crew.tapped,
         sampled=share,
         scaling=scaling_snapshot(crew, now, time.time()),
+        min_workers=route.min_workers,
     )
     return snapshot, totals
 

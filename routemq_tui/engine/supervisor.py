@@ -9,6 +9,7 @@ from typing import Any
 from routemq_tui.config.model import Config, RouteConfig
 from routemq_tui.engine import commands
 from routemq_tui.engine.crew import Crew
+from routemq_tui.engine.refusals import count_refusal
 from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.states import Event, WorkerState
@@ -210,18 +211,7 @@ class Supervisor:
         most = route.max_workers if route.shared else 1
         allowed = min(max(wanted, route.min_workers, 0), most)
         if allowed != wanted:
-            if wanted > 1 and not route.shared:
-                reason = (
-                    "is not shared: its one worker keeps the messages in order; "
-                    "with shared = true several share them"
-                )
-            elif wanted > allowed:
-                reason = f"has at most {most} (max_workers)"
-            elif route.min_workers:
-                reason = f"keeps at least {route.min_workers} (min_workers)"
-            else:
-                reason = "has no worker left to take away"
-            self._journal.notice("warning", f"{route.name} {reason}")
+            self._journal.notice("warning", count_refusal(route, wanted))
         difference = allowed - crew.desired
         if difference:
             crew.desired = allowed
