@@ -17,6 +17,8 @@ DECODE_FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a decoder raises for bytes that do not fit: msgspec, Unicode, pydantic, deep nesting."""
 
 _BYTES = (bytes, bytearray, memoryview)
+_AS_DECODED = (dict, list, int, float, bool)
+"""What is decoded to these is what it is decoded to without an annotation."""
 _PLAIN_MARSHAL = 2
 """The last version in which equal values have equal bytes, however often they are referred to."""
 
@@ -81,7 +83,7 @@ def payload_from_value(seen: Seen, annotation: Any) -> Any:
 
     Without an annotation the value as it is. Raises one of DECODE_FAILURES when it cannot be made so.
     """
-    if annotation in (Any, object):
+    if annotation in (Any, object) or (annotation in _AS_DECODED and type(seen.value) is annotation):
         return seen.value
     if seen.unchanged:
         decode = _known_decoder(annotation)

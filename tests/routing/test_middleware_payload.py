@@ -97,6 +97,9 @@ class Model(TypedDict):
         (Model, b'{"a": 1.10}'),
         (list[int] | str, b"[1, 2]"),
         (Any, b'{"a": [1, 1.0, true]}'),
+        (dict, b'{"a": [1, 1.0, true]}'),
+        (float, b"1"),
+        (int, b"7"),
     ],
     ids=str,
 )
