@@ -100,8 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _messages(arguments: argparse.Namespace) -> Iterator[Message]:
-    """The messages asked for. Raises UsageError at once for what cannot be."""
+def _messages(arguments: argparse.Namespace) -> Iterator[Message | None]:
+    """The messages asked for, None while there is none yet. Raises UsageError at once for what cannot be."""
     from routemq_tui.publisher.traffic import compile_message
 
     if arguments.file is not None and arguments.payload is not None:
@@ -117,31 +117,70 @@ def _messages(arguments: argparse.Namespace) -> Iterator[Message]:
         raise UsageError(str(error)) from None
     if not from_source:
         return (template.make(time.time()) for _ in range(arguments.count or 1))
-    payloads = _source_payloads(arguments)
-    return ((template.make(time.time())[0], payload) for payload in payloads)
+    return (
+        None if payload is None else (template.make(time.time())[0], payload)
+        for payload in _source_payloads(arguments)
+    )
 
 
-def _source_payloads(arguments: argparse.Namespace) -> Iterator[bytes]:
+def _source_payloads(arguments: argparse.Namespace) -> Iterator[bytes | None]:
     """What a file or stdin holds, as it is: a placeholder in data would be a surprise."""
+    name = arguments.file or "stdin"
     try:
-        source: BinaryIO = sys.stdin.buffer if arguments.file is None else arguments.file.open("rb")
+        source = _source(arguments.file)
         if arguments.lines:
-            lines = (line.rstrip(b"\r\n") for line in source)
-            return itertools.islice(lines, arguments.count)
+            return _lines(source, name, arguments.count)
         return itertools.repeat(source.read(), arguments.count or 1)
     except OSError as error:
-        raise UsageError(f"{arguments.file or 'stdin'}: cannot be read: {error.strerror}") from None
+        raise _unreadable(name, error) from None
+
+
+def _source(file: Path | None) -> BinaryIO:
+    if file is not None:
+        return file.open("rb")
+    if sys.stdin is None:
+        raise UsageError("stdin: is closed")
+    return sys.stdin.buffer
+
+
+def _lines(source: BinaryIO, name: object, most: int | None) -> Iterator[bytes | None]:
+    from routemq_tui.publisher.lines import arriving_lines
+
+    count = 0
+    try:
+        for line in arriving_lines(source.fileno(), _TICK):
+            yield line
+            count += line is not None
+            if count == most:
+                return
+    except OSError as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: object, error: OSError) -> UsageError:
+    return UsageError(f"{name}: cannot be read: {error.strerror}")
 
 
 def _paced(
-    messages: Iterator[Message], rate: float | None, step: Callable[[float], None]
+    messages: Iterator[Message | None], rate: float | None, step: Callable[[float], None]
 ) -> Iterator[Message]:
-    """The messages, each not before its time; counted from the start, so the rate does not drift."""
-    start = time.monotonic()
-    for number, message in enumerate(messages):
+    """The messages, each not before its time; counted from the start, so the rate does not drift. The
+    connection is kept up while they are waited for, however often one comes."""
+    start = stepped = time.monotonic()
+    number = 0
+    for message in messages:
+        now = time.monotonic()
+        if message is None or now - stepped >= _TICK:
+            step(0.0)
+            stepped = now
+        if message is None:
+            if rate:  # what was not sent in a quiet time is not made up for
+                start = max(start, now - number / rate)
+            continue
         if rate:
             while (left := start + number / rate - time.monotonic()) > 0:
                 step(min(left, _TICK))
+        number += 1
         yield message
 
 

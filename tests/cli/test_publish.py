@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from routemq_tui.broker.handle import EmbeddedBroker
 from routemq_tui.commands.broker_address import running_broker
 from routemq_tui.errors import ExitCode
-from tests.cli.program import run
+from tests.cli.program import command, environment, run
 from tests.conftest import Mosquitto
 from tests.publisher.subscriber import subscribed
 from tests.waiting import free_port, wait_until
@@ -62,6 +65,52 @@ def test_payloads_from_stdin_and_files_are_left_as_they_are(
         wait_until(lambda: len(got) == len(expected), what="all arrived")
     assert done.returncode == 0, done.stderr
     assert [message.payload for message in got] == expected
+
+
+@pytest.fixture
+def embedded() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker.start(0)
+    yield broker
+    broker.stop(5)
+
+
+@pytest.mark.parametrize("rate", [(), ("--rate", "4")])
+def test_lines_that_come_after_a_quiet_time_are_published_too(
+    rate: tuple[str, ...], embedded: EmbeddedBroker, tmp_path: Path
+) -> None:
+    # given a broker that lets nobody be silent for longer than one and a half seconds
+    address = f"mqtt://127.0.0.1:{embedded.port}"
+    (tmp_path / "routemq.toml").write_text(f'[broker]\nurl = "{address}"\nkeepalive = 1\n')
+    with (
+        subscribed(embedded.port) as got,
+        subprocess.Popen(
+            command("publish", "t", "-", "--lines", "-n", "6", *rate),
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        ) as process,
+    ):
+        assert process.stdin is not None
+        try:
+            process.stdin.write("one\r\ntw")
+            process.stdin.flush()
+            wait_until(lambda: got, what="the first one arrived")
+            # when nothing comes for three times as long
+            time.sleep(4)
+            process.stdin.write("o\nthree\n4\n5\n6\n")
+            process.stdin.flush()
+            start = time.monotonic()
+            # then the rest is published, at its rate, and the count ends it: the pipe is open still
+            assert process.wait(10) == 0
+            took = time.monotonic() - start
+        finally:
+            process.kill()
+        wait_until(lambda: len(got) == 6, what="all arrived")
+    assert [message.payload for message in got] == [b"one", b"two", b"three", b"4", b"5", b"6"]
+    assert took > 0.9 or not rate
 
 
 def test_the_configured_broker_is_used_and_messages_without_a_reader_are_told(
