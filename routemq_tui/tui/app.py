@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -30,6 +33,7 @@ from routemq_tui.errors import ExitCode
 from routemq_tui.tui.habits import Habits
 from routemq_tui.tui.keymap import KeyNames, keymap_of
 from routemq_tui.tui.layout_memory import LayoutMemory
+from routemq_tui.tui.net import Guarded, Net, guarded
 from routemq_tui.tui.no_colour import NoColour, wants_no_colour
 from routemq_tui.tui.notices import SECONDS, Sayings, Severity, Toast
 from routemq_tui.tui.palette import KeyCommands
@@ -56,7 +60,7 @@ NO_COLOUR = (NoColour(),)
 """The same each time: what was drawn is remembered by it."""
 
 
-class RouteMQApp(App[int], inherit_bindings=False):
+class RouteMQApp(Guarded, App[int], inherit_bindings=False):
     TITLE = "routemq"
     CSS_PATH = "app.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {KeyCommands}
@@ -92,6 +96,7 @@ class RouteMQApp(App[int], inherit_bindings=False):
         self._tick = tick
         self._signalled = False
         self.sayings = Sayings()
+        self.net = Net(self._tell_fault, partial(note_in, engine))
         self.key_names = KeyNames()
         self.no_color = wants_no_colour(os.environ, self.console.color_system)
         for each in THEMES:
@@ -169,6 +174,10 @@ class RouteMQApp(App[int], inherit_bindings=False):
         self.sayings.clear()
         self._show_told()
 
+    def _tell_fault(self, text: str) -> None:
+        self.notify(text, severity="error")
+
+    @guarded
     def _show_told(self) -> None:
         told = self.sayings.current(time.monotonic())
         for screen in self.screen_stack:
@@ -224,7 +233,16 @@ def run(
     finally:
         if owns_engine:
             stop_engine(engine)
+        for trace in app.net.faults:
+            print(f"routemq-tui: the screen made an error, please report it:\n{trace}", file=sys.stderr)
     return app.return_code or ExitCode.OK
+
+
+def note_in(engine: EnginePort, text: str) -> None:
+    """An error of the screen in the log of an engine that has one; that of another process keeps its own."""
+    note = getattr(engine, "note", None)
+    if note is not None:
+        note(text, logging.ERROR)
 
 
 def leave_without_terminal(engine: EnginePort) -> None:

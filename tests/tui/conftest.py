@@ -44,6 +44,8 @@ class Seat:
     app: RouteMQApp
     engine: FakeEngine
     pilot: Pilot[int]
+    faulty: bool = False
+    """The screen is made to make errors, which it would otherwise hide from a test."""
 
     @property
     def main(self) -> MainScreen:
@@ -96,6 +98,8 @@ def sit() -> Sit:
         app = RouteMQApp(engine, tick=None, **habits)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
-            yield Seat(app, engine, pilot)
+            seat = Seat(app, engine, pilot)
+            yield seat
+            assert seat.faulty or not app.net.faults, "\n".join(app.net.faults)
 
     return sitting

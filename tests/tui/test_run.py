@@ -30,9 +30,12 @@ from tests.fakes.engine import FakeEngine
 from tests.fakes.snapshots import busy
 engine = FakeEngine(busy())
 engine.stops_only_by_force() if "stubborn" in sys.argv else engine.stops_when_asked()
+def fail(self, snapshot): raise RuntimeError("it is broken")
 if "broken" in sys.argv:
+    from routemq_tui.tui.screens.leaving import Leaving
+    Leaving.show_snapshot = fail
+if "faulty" in sys.argv:
     from routemq_tui.tui.widgets.header import Header
-    def fail(self, snapshot): raise RuntimeError("header is broken")
     Header.show_snapshot = fail
 code = run(engine)
 print("commands", engine.commands, flush=True)
@@ -126,9 +129,21 @@ def test_a_second_signal_forces(terminal: Terminal) -> None:
 @pytest.mark.parametrize("terminal", [["broken"]], indirect=True)
 def test_the_terminal_is_given_back_after_an_error_and_the_engine_is_stopped(terminal: Terminal) -> None:
     assert terminal.wait() == 1
-    assert b"header is broken" in terminal.output
+    assert b"it is broken" in terminal.output
     assert b"commands [Stop(force=False, timeout=None)]" in terminal.output
     assert terminal.given_back()
+
+
+@pytest.mark.parametrize("terminal", [["faulty"]], indirect=True)
+def test_an_error_that_the_screen_goes_on_after_is_told_again_at_the_end(terminal: Terminal) -> None:
+    terminal.read_until(b"temperature/1")
+    terminal.read_until(b"please report it")
+    os.write(terminal.descriptor, b"q")
+    assert terminal.wait() == 0
+    assert terminal.given_back()
+    told = terminal.output.partition(LEAVE_SCREEN)[2]
+    assert b"Traceback" in told
+    assert b"RuntimeError: it is broken" in told
 
 
 def test_an_engine_that_does_not_stop_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.columns import ALWAYS, COLUMNS
 from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.net import Guarded
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, clipped
 
@@ -72,7 +73,7 @@ class Choices(Lines, can_focus=True):
             self.tick(event.y)
 
 
-class ColumnsChooser(ModalScreen[None]):
+class ColumnsChooser(Guarded, ModalScreen[None]):
     AUTO_FOCUS = "#choices"
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.COLUMNS)
 

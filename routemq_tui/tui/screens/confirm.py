@@ -13,9 +13,10 @@ from textual.widgets import Button, Static
 
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.net import Guarded
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Guarded, ModalScreen[bool]):
     AUTO_FOCUS = "#no"
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.CONFIRM)
 

@@ -17,6 +17,7 @@ from routemq_tui.tui.columns import COLUMNS
 from routemq_tui.tui.dialog_keys import Place
 from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.keys import KEYS, Group, Key
+from routemq_tui.tui.net import Guarded
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, ScrolledLines, beside
 
@@ -35,7 +36,7 @@ class Wording(NamedTuple):
     """For texts that name keys by «id»."""
 
 
-class Help(ModalScreen[None]):
+class Help(Guarded, ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.HELP)
 
     def __init__(self, wording: Wording) -> None:

@@ -12,6 +12,7 @@ from routemq_tui.engine.time_limit import TooSlowError
 from routemq_tui.tui.logs.export import name_problem, proposed_name, write_lines
 from routemq_tui.tui.logs.index import LogIndex
 from routemq_tui.tui.logs.moment import HINT, moment_problem, parse_moment
+from routemq_tui.tui.net import guard
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.screens.log_line import LogLineScreen
 from routemq_tui.tui.screens.prompt import Prompt
@@ -81,7 +82,9 @@ class LogDesk:
                 self._screen.records.actions[wanted]()
 
         logs.hold()
-        self._screen.app.push_screen(LogLineScreen(line, logs.below(line), self._fill), closed)
+        self._screen.app.push_screen(
+            LogLineScreen(line, logs.below(line), self._fill), guard(self._screen, closed)
+        )
 
     def jump(self) -> None:
         """To a time."""
@@ -207,7 +210,7 @@ class LogDesk:
             self._tell(f"{len(lines)} lines written to {path}", "information")
 
     def _ask(self, prompt: Prompt, answer: Callable[[str | None], None]) -> None:
-        self._screen.app.push_screen(prompt, answer)
+        self._screen.app.push_screen(prompt, guard(self._screen, answer))
 
 
 def search_problem(text: str) -> str:

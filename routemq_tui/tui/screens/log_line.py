@@ -16,12 +16,13 @@ from routemq_tui.engine.port import LogLine
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
 from routemq_tui.tui.logs.whole import whole_lines, whole_text
+from routemq_tui.tui.net import Guarded
 from routemq_tui.tui.widgets.lines import ScrolledLines, clipped
 
 HINT = "Esc closes · «line.copy» copies it · «line.messages» its message · «line.errors» its error"
 
 
-class LogLineScreen(ModalScreen[str | None]):
+class LogLineScreen(Guarded, ModalScreen[str | None]):
     """Ends with what is to be opened next: `messages`, `errors`, or nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.LINE)

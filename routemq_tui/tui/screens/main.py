@@ -24,6 +24,7 @@ from routemq_tui.tui.first_hint import HINT_SECONDS, FirstHint
 from routemq_tui.tui.habits import Habits
 from routemq_tui.tui.keys import CHANGING, KEY_BY_ID, KEYS_BY_ORDER, Group, Key, called
 from routemq_tui.tui.main_layout import MainLayout
+from routemq_tui.tui.net import Guarded, guard, guarded
 from routemq_tui.tui.notices import Severity, Toast, Toasts
 from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact
 from routemq_tui.tui.read_only import REASON as READ_ONLY
@@ -47,7 +48,7 @@ from routemq_tui.tui.widgets.log_view import LogView
 from routemq_tui.tui.widgets.route_table import RouteTable, TableHeading
 
 
-class MainScreen(Screen[None]):
+class MainScreen(Guarded, Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings()
     AUTO_FOCUS = "#routes-table"
 
@@ -111,16 +112,19 @@ class MainScreen(Screen[None]):
         """Take what the engine has that is new."""
         with self.app.batch_update():
             self.snapshot = self._engine.snapshot()
-            self._log_panes.pull()
+            guard(self, self._log_panes.pull)()
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         if snapshot is None:
             return
-        self._header.show_snapshot(snapshot)
-        self.table.show_snapshot(snapshot)
+        # One by one: what cannot show it keeps none of the others from that.
+        for show in (self._header.show_snapshot, self.table.show_snapshot, self._tell_news):
+            guard(self, show)(snapshot)
+        self._leaving.show_snapshot(snapshot)
+
+    def _tell_news(self, snapshot: Snapshot) -> None:
         for toast in self._toasts.take(snapshot):
             self._show_toast(toast)
-        self._leaving.show_snapshot(snapshot)
 
     def _tell(self, text: str, severity: Severity) -> None:
         self._show_toast(Toast(self.fill(text), severity, 4.0))
@@ -203,6 +207,7 @@ class MainScreen(Screen[None]):
             self.call_later(self.run_action, key.action)
 
     @on(KeyBar.Pressed)
+    @guarded
     def _on_key_bar(self, event: KeyBar.Pressed) -> None:
         self.press_key(event.key)
 
@@ -225,7 +230,7 @@ class MainScreen(Screen[None]):
         route = row.route
         hint = f"0 to {route.max_workers} · now {route.desired} · Enter sets it · Esc leaves it"
         prompt = Prompt(f"Workers of {route.name}:", hint, partial(count_problem, route))
-        self.app.push_screen(prompt, partial(self._set_exact, route.name))
+        self.app.push_screen(prompt, guard(self, partial(self._set_exact, route.name)))
 
     def _set_exact(self, name: str, text: str | None) -> None:
         if text:
@@ -237,7 +242,7 @@ class MainScreen(Screen[None]):
         elif order.question:
             self.app.push_screen(
                 Confirm(order.question, order.loss, f"Yes, {yes.lower()}"),
-                lambda answer: self._send(order) if answer else None,
+                guard(self, lambda answer: self._send(order) if answer else None),
             )
         else:
             self._send(order)
@@ -278,6 +283,7 @@ class MainScreen(Screen[None]):
             self.table.toggle_fold()
 
     @on(RouteTable.Opened)
+    @guarded
     def _on_opened(self) -> None:
         self.action_open()
 
@@ -292,10 +298,12 @@ class MainScreen(Screen[None]):
         self.table.sort_by(self.table.order.sort.column or "name")
 
     @on(TableHeading.Clicked)
+    @guarded
     def _on_heading(self, event: TableHeading.Clicked) -> None:
         self.table.sort_by(event.column)
 
     @on(RouteTable.Rearranged)
+    @guarded
     def _show_heading(self) -> None:
         table = self.table
         self.query_one(TableHeading).show_columns(table.hidden, table.order.sort, table.order.wanted)
@@ -304,7 +312,8 @@ class MainScreen(Screen[None]):
     def action_find_routes(self) -> None:
         hint = "text in name, topic or handler · Enter shows only these · empty shows all"
         prompt = Prompt("Routes:", hint, lambda text: "", self.table.order.wanted)
-        self.app.push_screen(prompt, lambda text: None if text is None else self.table.show_only(text))
+        chosen = guard(self, lambda text: None if text is None else self.table.show_only(text))
+        self.app.push_screen(prompt, chosen)
 
     def action_columns(self) -> None:
         self.app.push_screen(ColumnsChooser(self.table.hidden, self.table.hide_columns, self.fill))

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.net import Guarded, guarded
 
 BOUND = {
     key: binding.action
@@ -25,7 +26,7 @@ BOUND = {
 """Keys that edit, and what they do."""
 
 
-class PromptInput(Input):
+class PromptInput(Guarded, Input):
     """Remembers the last keys it was given: one that it was not given was typed ahead of it.
 
     Keys that are bound here are taken at once, not when they are looked up: the next one may be here by then.
@@ -64,7 +65,7 @@ class PromptInput(Input):
             self.replace(event.character, *sorted(self.selection))
 
 
-class Prompt(ModalScreen[str | None]):
+class Prompt(Guarded, ModalScreen[str | None]):
     """Ends with the text that was typed, or None."""
 
     AUTO_FOCUS = ""
@@ -106,6 +107,7 @@ class Prompt(ModalScreen[str | None]):
         await field.enter_key(event)
         return True
 
+    @guarded
     def on_input_changed(self, event: Input.Changed) -> None:
         self._show_problem(event.value)
 

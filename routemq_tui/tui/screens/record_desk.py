@@ -10,6 +10,7 @@ from routemq_tui.engine.commands import Publish, SetTap
 from routemq_tui.engine.messages import TappedMessage
 from routemq_tui.engine.port import LogLine
 from routemq_tui.tui.message_near import message_near
+from routemq_tui.tui.net import guard
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.screens.dead_letters import DeadLettersScreen
@@ -95,7 +96,8 @@ class RecordDesk:
         topic = row.route.topic if row is not None and row.route is not None else ""
         hint = "topic, a space, then the payload · Enter publishes at QoS 1 · Esc leaves it"
         text = "" if "{" in topic else f"{topic} "
-        self._screen.app.push_screen(Prompt("Publish:", hint, publish_problem, text), self._publish)
+        prompt = Prompt("Publish:", hint, publish_problem, text)
+        self._screen.app.push_screen(prompt, guard(self._screen, self._publish))
 
     def _publish(self, text: str | None) -> None:
         if text:

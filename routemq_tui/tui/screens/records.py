@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.net import Guarded, guard, guarded
 from routemq_tui.tui.payload_text import View
 from routemq_tui.tui.record_columns import RecordColumn, heading_line, record_line
 from routemq_tui.tui.screens.confirm import Confirm
@@ -28,7 +29,7 @@ T = TypeVar("T")
 REFRESH = 0.25
 
 
-class RecordsScreen(Screen[None], Generic[T]):
+class RecordsScreen(Guarded, Screen[None], Generic[T]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.RECORDS)
     AUTO_FOCUS = "#records-list"
     TITLE_TEXT = ""
@@ -110,6 +111,7 @@ class RecordsScreen(Screen[None], Generic[T]):
     def detail_view(self) -> ScrolledLines:
         return self.query_one("#records-detail", ScrolledLines)
 
+    @guarded
     def refresh_records(self) -> None:
         found = self.load()
         if found is self._found and self.wanted == self._filtered_by:
@@ -171,6 +173,7 @@ class RecordsScreen(Screen[None], Generic[T]):
         self._open(not self.has_class("-open"))
 
     @on(RecordList.Opened)
+    @guarded
     def _on_opened(self) -> None:
         self.action_open()
 
@@ -191,7 +194,7 @@ class RecordsScreen(Screen[None], Generic[T]):
 
     def action_filter(self) -> None:
         prompt = Prompt(f"{self.TITLE_TEXT}:", self.FILTER_HINT, self.problem, self.wanted)
-        self.app.push_screen(prompt, self._filtered)
+        self.app.push_screen(prompt, guard(self, self._filtered))
 
     def problem(self, text: str) -> str:
         """What is wrong with a filter."""
@@ -212,7 +215,8 @@ class RecordsScreen(Screen[None], Generic[T]):
         self._changed()
 
     def ask(self, question: str, loss: str, yes: str, then: Callable[[], None]) -> None:
-        self.app.push_screen(Confirm(question, loss, yes), lambda answer: then() if answer else None)
+        answered = guard(self, lambda answer: then() if answer else None)
+        self.app.push_screen(Confirm(question, loss, yes), answered)
 
     def go_to_logs(self, worker: str, time: float) -> None:
         if self._leave_for(worker):

@@ -15,12 +15,13 @@ from routemq_tui.engine.snapshot import Snapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.net import Guarded
 from routemq_tui.tui.orders import unanswered_loss
 
 GONE = frozenset({WorkerState.STOPPED, WorkerState.FAILED, WorkerState.BACKOFF, WorkerState.KILLED})
 
 
-class Stopping(ModalScreen[None]):
+class Stopping(Guarded, ModalScreen[None]):
     AUTO_FOCUS = ""  # Enter, pressed once too often, kills nothing.
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.STOPPING)
 

@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from routemq_tui.engine.sanitise import harmless
 from routemq_tui.tui.fitting import clip
+from routemq_tui.tui.net import GuardedDrawing
 from routemq_tui.tui.tones import Fragment, Tone
 
 TONE_CLASSES = frozenset(f"tone--{tone}" for tone in Tone)
@@ -126,7 +127,7 @@ def changed_lines(before: Sequence[Line], now: Sequence[Line]) -> list[int]:
     return [y for y, (old, new) in enumerate(zip(before, now, strict=True)) if old != new]
 
 
-class Lines(Widget):
+class Lines(GuardedDrawing, Widget):
     """A few lines that are drawn for the width there is; redrawn only when they differ."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
@@ -170,7 +171,7 @@ class Motion(Protocol):
         """`up down left right page_up page_down top bottom`."""
 
 
-class LineView(ScrollView, inherit_bindings=False):
+class LineView(GuardedDrawing, ScrollView, inherit_bindings=False):
     """A scroll view that has its place whatever it shows: another length is no new layout of the screen."""
 
     virtual_size: Reactive[Size] = Reactive(Size(0, 0))

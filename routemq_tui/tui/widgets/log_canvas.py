@@ -182,7 +182,7 @@ class LogCanvas(LineView, inherit_bindings=False):
         """Do what is to be done, at once or in slices."""
         if not self._working and self._slice(AT_ONCE):
             self._working = True
-            self.run_worker(self._work_on(), group="log", exit_on_error=True)
+            self.run_worker(self._work_on(), group="log", exit_on_error=False)
 
     async def _work_on(self) -> None:
         shown = time.perf_counter()

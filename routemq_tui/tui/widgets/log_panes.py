@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from routemq_tui.engine.port import LogReader
+from routemq_tui.tui.net import Guarded, guarded
 from routemq_tui.tui.row_order import RowOrder
 from routemq_tui.tui.rows import Row, RowKey
 from routemq_tui.tui.widgets.log_strip import LogStrip
@@ -17,7 +18,7 @@ NARROWEST = 38
 """Columns that a pane needs."""
 
 
-class LogPane(Vertical):
+class LogPane(Guarded, Vertical):
     """A view and the line above it. One with a `kept` key stays with that row whatever is selected."""
 
     def __init__(self, reader: LogReader, number: int, kept: RowKey | None = None) -> None:
@@ -38,6 +39,7 @@ class LogPane(Vertical):
         self.show_strip()
 
     @on(LogView.Changed)
+    @guarded
     def _on_changed(self) -> None:
         self.show_strip()
 
@@ -45,7 +47,7 @@ class LogPane(Vertical):
         self._strip.show_status(self.view.status, self.row, self.kept is not None)
 
 
-class LogPanes(Horizontal):
+class LogPanes(Guarded, Horizontal):
     def __init__(self, reader: LogReader, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._reader = reader
