@@ -158,9 +158,30 @@ def _message_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Messag
     """Functions only: nothing but the message goes from one to the next."""
     following = bound.call if bound.is_async else _awaitable(bound.call)
     for middleware in reversed(middlewares):
-        step = _step(middleware, following)
-        following = step if _is_async(middleware) else _awaitable(step)
+        step = _step if _is_async(middleware) else _plain_step
+        following = step(middleware, following)
     return following
+
+
+def _plain_step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
+    async def called(message: Message) -> Any:
+        handed: Any = None
+
+        def call_next(message: Message) -> Any:
+            nonlocal handed
+            handed = following(message)
+            return handed
+
+        result = middleware(message, call_next)
+        if result is None and handed is not None and _not_begun(handed):
+            return await handed  # beside a sync handler the call alone is enough: so it is here
+        return await result if result is not None and inspect.isawaitable(result) else result
+
+    return called
+
+
+def _not_begun(handed: Any) -> bool:
+    return inspect.iscoroutine(handed) and inspect.getcoroutinestate(handed) == inspect.CORO_CREATED
 
 
 def _awaitable(call: Callable[[Message], Any]) -> Callable[[Message], Awaitable[Any]]:
@@ -208,12 +229,18 @@ def _class_step(middleware: Any, following: NextHandler) -> NextHandler:
 
 def _function_step(middleware: Any, following: NextHandler) -> NextHandler:
     async def step(context: Context) -> Any:
+        handed: Any = None
+
         def call_next(message: Message) -> Awaitable[Any]:
+            nonlocal handed
             if message is not context["message"]:
                 _put_message(context, message)
-            return following(context)
+            handed = following(context)
+            return handed  # type: ignore[no-any-return]
 
         result = middleware(context["message"], call_next)
+        if result is None and handed is not None and _not_begun(handed):
+            return await handed
         return await result if inspect.isawaitable(result) else result
 
     return step

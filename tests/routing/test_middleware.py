@@ -193,3 +193,18 @@ def test_what_nobody_would_await_is_an_error_and_no_message_lost(middleware: Any
 @pytest.mark.parametrize("middleware", UNSEEN)
 def test_what_is_awaited_anyway_may_be_any_function(middleware: Any) -> None:
     assert called(wrapped(lambda id: id, Adds("a", []), middleware)) == ("t", "7")
+
+
+@pytest.mark.parametrize("others", [(), (forgets,), (Adds("a", []),)])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_plain_function_that_does_not_return_what_it_got_lets_the_handler_run(
+    is_async: bool, others: tuple[Any, ...]
+) -> None:
+    ran: list[str] = []
+
+    async def waits(id: str) -> None:
+        await asyncio.sleep(0)
+        ran.append(id)
+
+    called(wrapped(waits if is_async else lambda id: ran.append(id), *others, forgets))
+    assert ran == ["7"]
