@@ -11,6 +11,23 @@ import msgspec
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+class PublishInfo(Protocol):
+    """What became of a message that was published, in paho's words."""
+
+    @property
+    def rc(self) -> int:
+        """Always 0: what is not taken raises."""
+
+    @property
+    def mid(self) -> int: ...
+
+    def is_published(self) -> bool:
+        """QoS 0: it was written; 1 and 2: the broker has answered."""
+
+    def wait_for_publish(self, timeout: float | None = None) -> None:
+        """For threads of the handler's own. Raises RuntimeError on the worker's thread."""
+
+
 class Publisher(Protocol):
     """What a handler gets as `client`: the worker's own connection, for publishing."""
 
@@ -22,7 +39,7 @@ class Publisher(Protocol):
         retain: bool = False,
         *,
         correlation_data: bytes | None = None,
-    ) -> object:
+    ) -> PublishInfo:
         """Send a message; bytes and text as they are, anything else as JSON. Does not wait for the broker.
 
         `correlation_data` is for the answer to a request (MQTT 5 section 4.10); 3.1.1 has none.
