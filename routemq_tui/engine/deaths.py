@@ -60,6 +60,12 @@ class DeathTable:
         """Whether the deaths with this message have their cause found and removed: it is not run again."""
         return bool(fingerprint) and self.deaths_of(fingerprint) == self.most
 
+    def survived(self, fingerprint: int) -> None:
+        """The message came again and its worker lives: it is no longer suspected, unless it was given up."""
+        if 0 < self.deaths_of(fingerprint) < self.most:
+            del self._suspects[fingerprint]
+            self._write()
+
     def clear(self) -> None:
         """Every message gets a new chance: the route was started again by hand, its code may be mended."""
         self._suspects.clear()

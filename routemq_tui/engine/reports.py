@@ -102,6 +102,8 @@ def _stopped(slot: Slot, report: spec.Stopped, now: float) -> None:
 
 def _seen(slot: Slot, report: spec.Seen, now: float) -> None:
     slot.around.ledgers.seen(slot.route.name, slot.number, report, now)
+    if report.handled:
+        slot.deaths.survived(report.fingerprint)
 
 
 def _message_told(slot: Slot, report: spec.MessageTold, now: float) -> None:

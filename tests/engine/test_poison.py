@@ -63,6 +63,21 @@ def test_the_table_is_on_every_board_and_forgets() -> None:
     assert cells.read_suspects(first) == {}
 
 
+def test_who_was_handled_after_all_is_suspected_no_longer() -> None:
+    table, words = DeathTable(2), board()
+    table.join(words)
+    table.add(7, 0.0)
+    table.survived(8)
+    assert cells.read_suspects(words) == {7: 1}
+    table.survived(7)
+    assert cells.read_suspects(words) == {}
+    # but one that was given up is not run again: its end says nothing
+    table.add(7, 1.0)
+    table.add(7, 2.0)
+    table.survived(7)
+    assert cells.read_suspects(words) == {7: 2}
+
+
 def test_the_table_keeps_the_newest() -> None:
     table, words = DeathTable(3), board()
     table.join(words)
@@ -131,6 +146,18 @@ def test_many_poisonous_messages_are_no_crash_loop(start_rig: StartRig) -> None:
         rig.until(lambda: rig.route().metrics.dead_lettered == 3, "all are given up", timeout=20)
         assert worker(rig).restarts == 6
         rig.until_running(1)
+
+
+def test_one_death_does_not_keep_the_route_off_its_hot_path(start_rig: StartRig, tmp_path: Path) -> None:
+    flag = tmp_path / "mended"
+    with start_rig(route(handler="until_mended", max_deliveries=9)) as rig:
+        rig.until_running(1)
+        rig.publish(1, payload=body(flag=str(flag)))
+        rig.until(lambda: worker(rig).restarts == 1, "it died of it")
+        flag.touch()
+        rig.until(lambda: rig.route().metrics.ok == 1, "it was handled")
+        words = rig.engine._supervisor.crews["jobs"].slots[1].words
+        rig.until(lambda: not cells.read_suspects(words), "nothing is suspected any more")
 
 
 def test_a_restart_by_hand_gives_every_message_a_new_chance(start_rig: StartRig, tmp_path: Path) -> None:
