@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 from paho.mqtt.client import MQTTMessageInfo
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from routemq_tui.worker.connection import Connection
+from routemq_tui.worker.packet_size import publish_size
 
 _UNSENT_LIMIT = 1024 * 1024
 """Bytes waiting for the kernel from which on a publisher waits: memory stays bounded."""
@@ -30,6 +31,7 @@ class HandlerClient:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client_id: bytes = connection.client._client_id
+        self._v5 = connection.client.protocol == MQTTProtocolVersion.MQTTv5
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -45,13 +47,15 @@ class HandlerClient:
         """Send a message; bytes and text as they are, anything else as JSON. Does not wait for the broker.
 
         While the connection is away, QoS 1 and 2 are kept and sent later (at most 10,000); QoS 0 and what is
-        too much raise ConnectionError. ValueError for a topic with wildcards or a wrong QoS.
+        too much raise ConnectionError. ValueError for a topic with wildcards, a wrong QoS, or what is larger
+        than the broker takes.
         """
         properties = None
         if correlation_data is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.CorrelationData = correlation_data
         data = _payload_bytes(payload)
+        self._check_size(publish_size(topic, data, qos, properties, self._v5), topic)
         info = self._connection.client.publish(topic, data, qos, retain, properties)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             raise ConnectionError(f"not published to {topic}: 10,000 messages wait for the broker already")
@@ -64,6 +68,14 @@ class HandlerClient:
             socket.wait_sent(_UNSENT_LIMIT // 2, _WAIT_SECONDS)
         info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # what paho keeps to send it later is not a failure
         return Published(info, self)
+
+    def _check_size(self, size: int, topic: str) -> None:
+        """The broker would cut the connection, and QoS 1 and 2 would be sent again on the next, for ever."""
+        most = self._connection.maximum_packet
+        if size > most:
+            raise ValueError(
+                f"not published to {topic}: a packet of {size} bytes is larger than the broker takes ({most})"
+            )
 
     def _read_on(self) -> None:
         """The broker's answer may stand behind messages for which reading is held back. Any thread."""

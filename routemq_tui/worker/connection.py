@@ -22,6 +22,7 @@ from routemq_tui.worker import cells, reasons, tls
 from routemq_tui.worker.acknowledgements import Qos2Window, pubacks, pubrecs
 from routemq_tui.worker.inbound import Inbound, Receiver
 from routemq_tui.worker.link import Link
+from routemq_tui.worker.packet_size import LARGEST_PACKET, largest_taken
 from routemq_tui.worker.paho_client import in_thread, make_client
 from routemq_tui.worker.reconnecting import BackOff, QuickCloses
 from routemq_tui.worker.socket_wrapper import MqttSocket
@@ -52,6 +53,11 @@ class Connection:
         self.number = 0
         """Rises with each CONNACK: an acknowledgement belongs to the connection its message came on."""
         self.subscribed = False
+        self.maximum_packet = LARGEST_PACKET
+        """Bytes of the largest packet the broker takes, as it said last. A broker that cannot say so (3.1.1)
+        may take less."""
+        self.when_lost: Callable[[], None] = lambda: None
+        """Called at the end of each connection on which CONNACK had come, before there is another."""
         self._spec = spec
         self._words = words
         self._report = report
@@ -211,6 +217,7 @@ class Connection:
         present = bool(flags.session_present)
         self.number += 1
         self.keepalive = getattr(properties, "ServerKeepAlive", self._spec.broker.keepalive)
+        self.maximum_packet = largest_taken(properties)
         self._asked_at = time.monotonic()
         self._back_off.connected(self._asked_at)
         self._words[cells.CONNECTS] += 1
@@ -275,6 +282,7 @@ class Connection:
         self.subscriptions.lost()
         if was_connected:
             self._receiver.lost()
+            self.when_lost()
 
     def _give_up(self, socket: MqttSocket) -> None:
         self._on_socket_close(None, None, socket)

@@ -17,7 +17,7 @@ from routemq_tui.worker.dead_letters import DeadLetter, StoreUnavailableError
 from routemq_tui.worker.delivery import Delivery
 from routemq_tui.worker.error_tally import ErrorTally
 from routemq_tui.worker.failure import Failure
-from routemq_tui.worker.letters import letter_of
+from routemq_tui.worker.letters import Kept, letter_of
 from routemq_tui.worker.spec import GivenUp, Stopped, StoreFailed, StoreRecovered, WorkerReport, WorkerSpec
 from routemq_tui.worker.tap import Tap
 
@@ -31,13 +31,8 @@ _log = logging.getLogger("routemq.worker")
 class Outlet(Protocol):
     """Where dead letters go."""
 
-    @property
-    def outcome(self) -> str:
-        """`stored` or `published`."""
-
-    async def put(self, letter: DeadLetter) -> int | None:
-        """When this returns the letter is safe; its id, if it has one. StoreUnavailableError when it cannot
-        be now."""
+    async def put(self, letter: DeadLetter) -> Kept:
+        """When this returns the letter is safe. StoreUnavailableError when it cannot be now."""
 
 
 class FailurePolicy:
@@ -86,13 +81,13 @@ class FailurePolicy:
             self._tap.failed(delivery, failure, "dropped")
             self._tell(delivery, failure, "dropped")
             return True
-        letter = await self._keep(delivery, failure)
+        kept = await self._keep(delivery, failure)
         words[cells.DEAD_LETTERED] += 1
-        self._tap.failed(delivery, failure, "dead-lettered", letter)
-        self._tell(delivery, failure, self._outlet.outcome)
+        self._tap.failed(delivery, failure, "dead-lettered", kept.number)
+        self._tell(delivery, failure, kept.outcome)
         return True
 
-    async def _keep(self, delivery: Delivery, failure: Failure) -> int | None:
+    async def _keep(self, delivery: Delivery, failure: Failure) -> Kept:
         self.storing += 1
         try:
             async with self._one_at_a_time:
@@ -100,13 +95,13 @@ class FailurePolicy:
         finally:
             self.storing -= 1
 
-    async def _keep_trying(self, delivery: Delivery, failure: Failure) -> int | None:
+    async def _keep_trying(self, delivery: Delivery, failure: Failure) -> Kept:
         letter = letter_of(self._spec, delivery, failure)
         reason = ""
         try:
             while True:
                 try:
-                    number = await self._outlet.put(letter)
+                    kept = await self._outlet.put(letter)
                     break
                 except StoreUnavailableError as error:
                     self.holding = True
@@ -123,8 +118,8 @@ class FailurePolicy:
             self._words[cells.HOLDING] = 0
         if reason:
             self._report(StoreRecovered())
-            _log.warning("the dead letter of %s is %s: going on", letter.topic, self._outlet.outcome)
-        return number
+            _log.warning("the dead letter of %s is %s: going on", letter.topic, kept.outcome)
+        return kept
 
     def _tell(self, delivery: Delivery, failure: Failure, outcome: str, always: bool = False) -> None:
         now = time.monotonic()

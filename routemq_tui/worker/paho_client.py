@@ -67,6 +67,15 @@ def _connect_and_leave(client: Client, timeout: float) -> None:
         client.disconnect()
 
 
+def take_back(client: Client, packet_id: int) -> None:
+    """Have the client forget a message of QoS 1 or 2, which it would send again on the next connection.
+
+    Only between two connections, and not out of a callback: paho may be going through its messages then.
+    """
+    with client._out_message_mutex:
+        client._out_messages.pop(packet_id, None)
+
+
 def in_thread(function: Callable[[], object]) -> asyncio.Future[None]:
     """Run what may block on a thread that does not hold up the end of the process, as an executor's would."""
     loop = asyncio.get_running_loop()

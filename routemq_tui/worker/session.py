@@ -98,10 +98,11 @@ class WorkerSession:
         guardian.watch(self._connection, self._engine_gone_elsewhere)
 
     def _outlet(self) -> Outlet:
+        store = StoreOutlet(Path(self._spec.state_folder))
         topic = self._spec.dead_letter_topic
         if topic is None:
-            return StoreOutlet(Path(self._spec.state_folder))
-        return TopicOutlet(topic, self._connection.client, self._intake.wanting_answers)
+            return store
+        return TopicOutlet(topic, self._connection, store, self._intake.wanting_answers)
 
     async def run(self) -> ExitCode:
         """Work until a drain, the broker or the engine's death ends it."""
