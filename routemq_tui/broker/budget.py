@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from routemq_tui.broker.limits import Limits
 
 log = logging.getLogger("routemq_tui.broker")
+
+SWEEP_EVERY = 1.0
+"""Seconds between two looks for expired messages: each looks at all that wait."""
 
 
 @dataclass(slots=True)
@@ -34,12 +39,24 @@ class Ledger:
         self.limits = limits
         self.totals = Totals()
         self.bytes = 0
+        self.forget_expired: Callable[[float], None] = lambda now: None
+        """Set by who knows all queues: drops what has expired while it waited."""
         self._unsaid: dict[str, int] = {}
+        self._sweep_at = 0.0
 
     def drop(self, cause: str, count: int = 1) -> None:
         """Count dropped messages; the log says them at the next `report`."""
         self.totals.dropped += count
         self._unsaid[cause] = self._unsaid.get(cause, 0) + count
+
+    def make_room(self) -> bool:
+        """Have the expired messages of all queues dropped; False when that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._sweep_at:
+            return False
+        self._sweep_at = now + SWEEP_EVERY
+        self.forget_expired(now)
+        return True
 
     def report(self) -> None:
         """Say what was dropped since the last call, a line a cause; call it once a second."""
@@ -71,7 +88,7 @@ class Budget:
             or self.bytes + size > limits.queue_bytes
             or ledger.bytes + size > limits.total_bytes
         ):
-            return False
+            return ledger.make_room() and self.charge(size)
         self.messages += 1
         self.bytes += size
         ledger.bytes += size

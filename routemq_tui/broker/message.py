@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 
 from routemq_tui.broker import properties, wire
 from routemq_tui.broker.budget import Budget
@@ -93,3 +94,14 @@ class Delivery:
 
 
 GONE = Message("", b"", 0)
+
+
+def forget_expired(waiting: Collection[Delivery], now: float) -> list[Delivery] | None:
+    """Release those that have expired, and return the others; None when none has."""
+    expired = [one for one in waiting if one.message.expires_at is not None and one.message.expires_at <= now]
+    if not expired:
+        return None
+    for delivery in expired:
+        delivery.budget.ledger.totals.expired += 1
+        delivery.release()
+    return [one for one in waiting if one.message is not GONE]

@@ -43,6 +43,7 @@ class Broker:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.ledger = Ledger(self.limits)
+        self.ledger.forget_expired = self._forget_expired
         self.distribution = Distribution(self.ledger)
         self.sessions: dict[str, Session] = {}
         self.connections: set[Connection] = set()
@@ -157,6 +158,13 @@ class Broker:
             self._published = now
             for message in sys_topics.messages(self):
                 self.distribution.publish(message, None)
+
+    def _forget_expired(self, now: float) -> None:
+        """In all queues, as the bytes of one keep out the messages for another."""
+        for session in self.sessions.values():
+            session.forget_expired(now)
+        for group in self.distribution.groups.by_key.values():
+            group.forget_expired(now)
 
     def stop(self) -> None:
         """Tell every client and close; no will is sent and nothing redelivered any more."""

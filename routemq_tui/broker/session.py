@@ -12,7 +12,7 @@ from typing import Protocol
 
 from routemq_tui.broker import encode
 from routemq_tui.broker.budget import Budget, Ledger
-from routemq_tui.broker.message import Delivery, Message
+from routemq_tui.broker.message import Delivery, Message, forget_expired
 from routemq_tui.broker.packets import NEVER, Will
 from routemq_tui.broker.reasons import QUOTA_EXCEEDED, SUCCESS, protocol_error
 
@@ -255,6 +255,11 @@ class Session:
         self._withheld[packet_id] = None
         if len(self._withheld) > WITHHELD:
             del self._withheld[next(iter(self._withheld))]
+
+    def forget_expired(self, now: float) -> None:
+        rest = forget_expired(self.queue, now)
+        if rest is not None:
+            self.queue = deque(rest)
 
     def forget(self) -> int:
         """Release everything still held; returns how many messages were not delivered."""

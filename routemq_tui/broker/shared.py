@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from routemq_tui.broker.budget import Budget, Ledger
-from routemq_tui.broker.message import Delivery, Message
+from routemq_tui.broker.message import Delivery, Message, forget_expired
 from routemq_tui.broker.reasons import QUOTA_EXCEEDED, SUCCESS
 from routemq_tui.broker.session import Session, Subscription
 
@@ -154,6 +154,15 @@ class ShareGroup:
             delivery = self.pull(member.session)
             if delivery is not None:
                 member.session.send(delivery)
+
+    def forget_expired(self, now: float) -> None:
+        rest = forget_expired(self._queue, now)
+        if rest is not None:
+            self._queue = deque(rest)
+        back = forget_expired([delivery for _, delivery in self._back], now)
+        if back is not None:
+            self._back = [(delivery.sequence, delivery) for delivery in back]
+            heapq.heapify(self._back)
 
     def discard(self) -> int:
         """Give up what waits; returns how many messages."""

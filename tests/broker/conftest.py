@@ -11,6 +11,7 @@ from routemq_tui.broker.handle import EmbeddedBroker
 from tests.broker.raw import RawClient, block, number
 
 Connect = Callable[..., RawClient]
+Start = Callable[..., EmbeddedBroker]
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,18 @@ def connect(broker: EmbeddedBroker) -> Iterator[Connect]:
             return client.connect(client_id, properties=block(properties + more), **settings)  # type: ignore[arg-type]
 
         yield make
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start brokers with limits of their own."""
+    running: list[EmbeddedBroker] = []
+
+    def make(**limits: int) -> EmbeddedBroker:
+        running.append(EmbeddedBroker.start(0, limits=limits))
+        return running[-1]
+
+    yield make
+    for broker in running:
+        assert broker.alive()
+        broker.stop()

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from routemq_tui.broker.handle import EmbeddedBroker
-from tests.broker.conftest import Connect
+from tests.broker.conftest import Connect, Start
 from tests.broker.raw import PUBACK, PUBREC, RawClient, packet, text
 from tests.waiting import wait_until
 
 MEBIBYTE = 1024 * 1024
-Start = Callable[..., EmbeddedBroker]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start brokers with limits of their own."""
-    running: list[EmbeddedBroker] = []
-
-    def make(**limits: int) -> EmbeddedBroker:
-        running.append(EmbeddedBroker.start(0, limits=limits))
-        return running[-1]
-
-    yield make
-    for broker in running:
-        assert broker.alive()
-        broker.stop()
 
 
 class Log:
