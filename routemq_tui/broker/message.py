@@ -1,4 +1,4 @@
-"""A published message and its PUBLISH frames, encoded once for all subscribers that can share them."""
+"""A published message and its PUBLISH frames: subscribers alike, one after the other, share one encoding."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ OVERHEAD = 400
 
 
 class Message:
-    """Immutable but for its cache of encoded parts."""
+    """Immutable but for its latest encoding, which holds neither the payload nor identifiers."""
 
-    __slots__ = ("_parts", "expires_at", "payload", "properties", "qos", "retain", "size", "topic")
+    __slots__ = ("_key", "_parts", "expires_at", "payload", "properties", "qos", "retain", "size", "topic")
 
     def __init__(
         self,
@@ -34,37 +34,40 @@ class Message:
         self.retain = retain
         self.properties = passing
         self.expires_at = expires_at
-        self.size = len(topic) + len(payload) + len(passing) + OVERHEAD
-        self._parts: dict[tuple[int, bool, bytes], tuple[bytes, bytes]] | None = None
+        # Topic and properties twice, the second time encoded; a character may take four bytes each time.
+        text = len(topic) if topic.isascii() else 4 * len(topic)
+        self.size = len(payload) + 2 * (text + len(passing)) + OVERHEAD
+        self._key: tuple[int, bool] | None = None
+        self._parts = b"", b""
 
     def frame(self, version: int, head: int, packet_id: int, ids: bytes) -> bytes:
         """The PUBLISH packet: `head` is its first byte, `ids` the encoded subscription identifiers."""
-        key = (version, packet_id > 0, ids)
-        parts = None if self._parts is None else self._parts.get(key)
-        if parts is None:
-            parts = self._encode(version, packet_id > 0, ids)
-            if self.expires_at is None:
-                if self._parts is None:
-                    self._parts = {}
-                self._parts[key] = parts
+        key = (version, packet_id > 0)
+        if ids or self.expires_at is not None:
+            before, after = self._encode(version, packet_id > 0, ids)
+        else:
+            if key != self._key:
+                self._key, self._parts = key, self._encode(version, packet_id > 0, b"")
+            before, after = self._parts
         if packet_id:
-            return b"%c%b%b%b" % (head, parts[0], packet_id.to_bytes(2, "big"), parts[1])
-        return b"%c%b%b" % (head, parts[0], parts[1])
+            return b"%c%b%b%b%b" % (head, before, packet_id.to_bytes(2, "big"), after, self.payload)
+        return b"%c%b%b%b" % (head, before, after, self.payload)
 
     def expired(self) -> bool:
         return self.expires_at is not None and time.monotonic() >= self.expires_at
 
     def _encode(self, version: int, identified: bool, ids: bytes) -> tuple[bytes, bytes]:
-        """What stands before the packet identifier (without the first byte) and what stands after it."""
-        tail = self.payload
+        """What stands before the packet identifier (but the first byte), and from there to the payload."""
+        tail = b""
         if version == V5:
             block = self.properties + ids
             if self.expires_at is not None:
                 left = max(0, math.ceil(self.expires_at - time.monotonic()))
                 block = properties.encode_one(properties.MESSAGE_EXPIRY, left) + block
-            tail = wire.varint(len(block)) + block + tail
+            tail = wire.varint(len(block)) + block
         topic = wire.text(self.topic)
-        return wire.varint(len(topic) + 2 * identified + len(tail)) + topic, tail
+        length = len(topic) + 2 * identified + len(tail) + len(self.payload)
+        return wire.varint(length) + topic, tail
 
 
 class Delivery:
