@@ -7,11 +7,13 @@ expression then decides, line by line, so that the answer is always its own.
 
 from __future__ import annotations
 
+import importlib
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 from routemq_tui.engine.log_block import LogBlock
 from routemq_tui.engine.port import LogLine
@@ -20,11 +22,11 @@ from routemq_tui.engine.time_limit import within
 PATIENCE = 0.5
 """Seconds for the lines of a block; a sound expression takes about that for all of a store."""
 
-_SPECIAL = frozenset("\\.^$*+?{}[]|()")
 _ODD = tuple((character.encode()[:1], character.encode()) for character in "İıſ\u212a")
 """The first byte and all bytes of letters beyond ASCII that match one of it when case is ignored;
 a single byte is found much faster."""
 _SHORTEST = 2
+_MOST_TEXTS = 64
 _DENSE = 4
 """Where every so manieth line holds the text, looking at each line is the faster way."""
 
@@ -157,7 +159,7 @@ def expression_of(text: str) -> re.Pattern[str]:
     """
     try:
         return re.compile(text, re.IGNORECASE if text == text.lower() and has_case(text) else re.NOFLAG)
-    except re.error as error:
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"Not a regular expression: {error}") from error
 
 
@@ -169,45 +171,111 @@ def has_case(text: str) -> bool:
 
 def needed_texts(expression: re.Pattern[str]) -> Texts | None:
     """What a line must hold for the expression to match it; None where no such text is seen."""
-    pattern, fold = expression.pattern, bool(expression.flags & re.IGNORECASE)
-    if expression.flags & re.VERBOSE or "(?" in pattern:
+    fold = bool(expression.flags & re.IGNORECASE)
+    try:
+        # Python's own parser, so that nothing is read in another way than it is matched. It is private: where
+        # it gives what is not known here, each line is looked at.
+        parsed = importlib.import_module("re._parser").parse(expression.pattern, expression.flags)
+        piece = _sequence(parsed, fold)
+    except (
+        ImportError,
+        AttributeError,
+        TypeError,
+        LookupError,
+        ValueError,
+        RecursionError,
+        Warning,
+        re.error,
+    ):
         return None
-    runs: list[str] = []
-    for alternative in _alternatives(pattern):
-        run = max(_runs(alternative), key=len, default="")
-        if len(run) < _SHORTEST or (fold and not run.isascii()):
-            return None
-        runs.append(run.lower() if fold else run)
-    enough = not _SPECIAL.intersection(pattern.replace("|", ""))
-    return Texts(tuple(run.encode("utf-8", "surrogatepass") for run in runs), fold, enough)
+    if _worth(piece.needed) < _SHORTEST:
+        return None
+    texts = tuple(text.encode("utf-8", "surrogatepass") for text in piece.needed)
+    return Texts(texts, fold, piece.enough)
 
 
-def _alternatives(pattern: str) -> list[list[str]]:
-    """The pattern's items (a character, an escape, a set, a group, a repetition), cut at its outer `|`."""
-    found: list[list[str]] = [[]]
-    items = re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[*+?]|\{\d*,?\d*\}|[()|]|.", pattern, re.DOTALL)
-    depth = 0
-    for item in items:
-        text = item[0]
-        if text == "|" and not depth:
-            found.append([])
-            continue
-        depth += {"(": 1, ")": -1}.get(text, 0)
-        # Whatever stands in a group counts for nothing: it may be left out, or one of several.
-        found[-1].append(")" if depth or text in "()" else text)
-    return found
+class _Piece(NamedTuple):
+    """What is known of the matches of a piece of an expression."""
+
+    exact: tuple[str, ...] | None
+    """Each match is one of these."""
+    needed: tuple[str, ...]
+    """Each match holds one of these; none where nothing is known."""
+    enough: bool
+    """Each of `exact` is a match, whatever is around it."""
 
 
-def _runs(items: Sequence[str]) -> list[str]:
-    """Characters that follow each other in every match."""
-    runs = [""]
-    for item in items:
-        if len(item) == 1 and item not in _SPECIAL:
-            runs[-1] += item
-        elif len(item) == 2 and item[0] == "\\" and not item[1].isalnum():
-            runs[-1] += item[1]
-        else:
-            if item[0] in "*?{":  # the character before it may be missing
-                runs[-1] = runs[-1][:-1]
-            runs.append("")
-    return runs
+_ANYTHING = _Piece(None, (), False)
+_BETWEEN = _Piece(("",), (), False)
+"""A condition on what is around: it takes no characters."""
+_OTHER_CASE = re.IGNORECASE | re.ASCII | re.LOCALE | re.UNICODE
+
+
+def _sequence(parsed: Any, fold: bool) -> _Piece:
+    """Of pieces one after the other."""
+    needed: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ("",)  # of what was read so far
+    whole = enough = True
+    for kind, value in parsed:
+        for piece in _pieces(kind.name, value, fold):
+            enough = enough and piece.enough
+            if piece.exact is not None and len(ending) * len(piece.exact) <= _MOST_TEXTS:
+                ending = _once(before + after for before in ending for after in piece.exact)
+                continue
+            needed = _better(_better(needed, ending), piece.needed)
+            ending = piece.exact or ("",)
+            whole = False
+    return _Piece(ending if whole else None, _better(needed, ending), enough and whole)
+
+
+def _pieces(kind: str, value: Any, fold: bool) -> Iterator[_Piece]:
+    if kind == "LITERAL":
+        yield _character(chr(value), fold)
+    elif kind in ("AT", "ASSERT", "ASSERT_NOT"):
+        yield _BETWEEN
+    elif kind == "SUBPATTERN":
+        _, flags, flags_off, inner = value
+        yield _ANYTHING if (flags | flags_off) & _OTHER_CASE else _sequence(inner, fold)
+    elif kind == "BRANCH":
+        yield _one_of([_sequence(each, fold) for each in value[1]])
+    elif kind == "ATOMIC_GROUP":  # may refuse what it would match if it tried again
+        yield _sequence(value, fold)._replace(enough=False)
+    elif kind in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+        least, _, inner = value
+        if least:
+            yield _sequence(inner, fold)
+        yield _ANYTHING
+    elif kind in ("ANY", "IN", "NOT_LITERAL", "GROUPREF", "GROUPREF_EXISTS", "FAILURE"):
+        yield _ANYTHING
+    else:
+        raise ValueError(f"an unknown piece of an expression: {kind}")
+
+
+def _character(character: str, fold: bool) -> _Piece:
+    # A newline is in no line, but between two of them where many are looked through at once.
+    if character == "\n" or (fold and not character.isascii()):
+        return _ANYTHING
+    return _Piece((character.lower() if fold else character,), (), True)
+
+
+def _one_of(pieces: Sequence[_Piece]) -> _Piece:
+    exact = [piece.exact for piece in pieces if piece.exact is not None]
+    known = all(piece.needed for piece in pieces)
+    return _Piece(
+        _once(text for texts in exact for text in texts) if len(exact) == len(pieces) else None,
+        _once(text for piece in pieces for text in piece.needed) if known else (),
+        all(piece.enough for piece in pieces),
+    )
+
+
+def _once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _better(texts: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of which the shortest is longer: the fewest lines hold one."""
+    return others if (_worth(others), -len(others)) > (_worth(texts), -len(texts)) else texts
+
+
+def _worth(texts: tuple[str, ...]) -> int:
+    return min(map(len, texts), default=0)
