@@ -51,8 +51,8 @@ class Connection(asyncio.Protocol):
         self._deadline: float | None = None
         limits = broker.limits
         self._high = limits.write_buffer
-        self._most = 4 * limits.write_buffer + limits.packet_bytes + limits.retained_bytes
-        """No client that reads comes near: what respects `writable`, a large message, all retained ones."""
+        self._most = 4 * limits.write_buffer + limits.packet_bytes
+        """No client that reads comes near: what respects `writable`, and a large message."""
         self._transport: asyncio.Transport | None = None
 
     # From the transport

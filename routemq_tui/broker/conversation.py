@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class Conversation:
         self._aliases: dict[int, str] = {}
         self._keep_will = True
         self._handlers: dict[int, Callable[[bytes], None]] = {}
+        self._turn_taken = self._owing = False
+        """Whether retained messages were sent in this turn of the loop, and whether more could be."""
 
     def handle(self, first: int, body: bytes) -> None:
         """One packet: its first byte and all behind its Remaining Length."""
@@ -72,6 +75,7 @@ class Conversation:
             return
         self._introduce(packet, session, present)
         session.attach(connection)
+        self._catch_up()
 
     def _check(self, packet: packets.Connect) -> None:
         if not packet.client_id and packet.version == V3 and not packet.clean_start:
@@ -157,6 +161,7 @@ class Conversation:
     def writable(self) -> None:
         if self._session is not None:
             self._session.pump()
+            self._catch_up()
 
     def _held(self) -> Session:
         assert self._session is not None
@@ -232,17 +237,34 @@ class Conversation:
 
     def _on_subscribe(self, body: bytes) -> None:
         session, distribution = self._held(), self._broker.distribution
-        packet = packets.decode_subscribe(body, self._version)
+        packet = packets.decode_subscribe(body, self._version, self._broker.limits.subscriptions)
         answers = [distribution.subscribe(session, request, packet.identifier) for request in packet.requests]
         codes = [code for code, _ in answers]
         self._connection.write(encode.suback(packet.packet_id, self._version, codes))
         for request, (code, is_new) in zip(packet.requests, answers, strict=True):
             if code < reasons.UNSPECIFIED:
-                distribution.send_retained(session, request, is_new)
+                distribution.owe_retained(session, request, is_new)
+        self._catch_up()
         session.pump()
+
+    def _catch_up(self) -> None:
+        """Send retained messages that are owed: one slice a turn of the loop, however many packets ask."""
+        if self._session is None or not self._session.owed:
+            return
+        if self._turn_taken:
+            self._owing = True
+            return
+        self._turn_taken = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
+        self._owing = self._broker.distribution.send_owed(self._session)
+
+    def _next_turn(self) -> None:
+        self._turn_taken = False
+        if self._owing:
+            self._catch_up()
 
     def _on_unsubscribe(self, body: bytes) -> None:
         session = self._held()
-        packet = packets.decode_unsubscribe(body, self._version)
+        packet = packets.decode_unsubscribe(body, self._version, self._broker.limits.subscriptions)
         codes = [self._broker.distribution.unsubscribe(session, text) for text in packet.filters]
         self._connection.write(encode.unsuback(packet.packet_id, self._version, codes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from routemq_tui.broker import properties, topics
@@ -19,12 +20,14 @@ from routemq_tui.broker.reasons import (
     protocol_error,
 )
 from routemq_tui.broker.retained import Retained
-from routemq_tui.broker.session import Session, Subscription
+from routemq_tui.broker.session import Link, Session, Subscription
 from routemq_tui.broker.shared import ShareGroup, ShareGroups
 from routemq_tui.broker.topics import SHARE_PREFIX, SubscriptionTree
 
 CACHED_TOPICS = 4096
 CACHED_LENGTH = 256
+SLICE = 0.005
+"""Seconds of retained messages for one client, after which others have their turn."""
 
 
 class Target:
@@ -136,27 +139,40 @@ class Distribution:
             self._tree.add(plain, _group_key(group), group)
         return request.qos, not known
 
-    def send_retained(self, session: Session, request: Request, is_new: bool) -> None:
-        """What a subscription gets at once, by its Retain Handling; a shared one gets nothing."""
-        if request.filter.startswith(SHARE_PREFIX) or request.retain_handling == 2:
+    def owe_retained(self, session: Session, request: Request, is_new: bool) -> None:
+        """Note what a subscription is to get, by its Retain Handling; a shared one gets nothing."""
+        text = request.filter
+        if text.startswith(SHARE_PREFIX) or request.retain_handling == 2:
             return
         if request.retain_handling == 1 and not is_new:
             return
-        link, ids = session.link, session.subscriptions[request.filter].ids
-        if link is None:
-            return
-        # Judged once: all of them are for who subscribes, even if they fill the buffer to its brim.
-        writable = link.writable
-        for message in self.retained.matching(request.filter):
-            if qos := min(message.qos, request.qos):
-                session.offer(message, qos, True, ids)
-            else:
-                session.send_once(link, message, True, ids, writable)
+        # One that is asked for twice goes to the end of the line.
+        session.owed.pop(text, None)
+        session.owed[text] = self.retained.matching(text)
+
+    def send_owed(self, session: Session) -> bool:
+        """Send what is owed while the client reads, for a slice of time; True when it is not done by then."""
+        link = session.link
+        if link is None or not link.writable:
+            return False
+        until = time.monotonic() + SLICE
+        while session.owed:
+            text, messages = next(iter(session.owed.items()))
+            for message in messages:
+                if message is not None and not _send_retained(session.subscriptions[text], link, message):
+                    return False
+                if message is None and time.monotonic() >= until:
+                    return True
+            del session.owed[text]
+            if time.monotonic() >= until:
+                return True
+        return False
 
     def unsubscribe(self, session: Session, text: str) -> int:
         subscription = session.subscriptions.pop(text, None)
         if subscription is None:
             return NO_SUBSCRIPTION_EXISTED
+        session.owed.pop(text, None)
         self._plans.clear()
         share = topics.split_share(text) if text.startswith(SHARE_PREFIX) else None
         if share is None:
@@ -167,6 +183,16 @@ class Distribution:
         if not group.members:
             self._tree.remove(subscription.filter, _group_key(group))
         return SUCCESS
+
+
+def _send_retained(subscription: Subscription, link: Link, message: Message) -> bool:
+    """Whether the client can take more after this one."""
+    session, ids = subscription.session, subscription.ids
+    if qos := min(message.qos, subscription.qos):
+        session.offer(message, qos, True, ids)
+    else:
+        session.send_once(link, message, True, ids, True)
+    return link.writable
 
 
 def _group_key(group: ShareGroup) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from routemq_tui.broker import properties, reasons
 from routemq_tui.broker.properties import CONNECT, DISCONNECT, SUBSCRIBE, UNSUBSCRIBE, WILL, number
-from routemq_tui.broker.reasons import malformed, protocol_error
+from routemq_tui.broker.reasons import PacketError, malformed, protocol_error
 from routemq_tui.broker.wire import Reader, decode_text
 
 V3: Final = 4
@@ -202,12 +202,14 @@ def decode_acknowledgement(kind: int, body: bytes, version: int) -> tuple[int, i
     return packet_id, reason
 
 
-def decode_subscribe(body: bytes, version: int) -> Subscribe:
+def decode_subscribe(body: bytes, version: int, most: int) -> Subscribe:
+    """A SUBSCRIBE of at most so many filters."""
     reader = Reader(body)
     packet_id = _identifier(reader, SUBSCRIBE)
     found, _ = properties.read(reader, SUBSCRIBE) if version == V5 else ({}, b"")
     requests: list[Request] = []
     while reader.more:
+        _check_count(len(requests), most, SUBSCRIBE)
         topic_filter = reader.text()
         options = reader.byte()
         qos, handling = options & 3, options >> 4 & 3
@@ -223,17 +225,25 @@ def decode_subscribe(body: bytes, version: int) -> Subscribe:
     return Subscribe(packet_id, tuple(requests), number(found, properties.SUBSCRIPTION_ID, 0) or None)
 
 
-def decode_unsubscribe(body: bytes, version: int) -> Unsubscribe:
+def decode_unsubscribe(body: bytes, version: int, most: int) -> Unsubscribe:
+    """An UNSUBSCRIBE of at most so many filters."""
     reader = Reader(body)
     packet_id = _identifier(reader, UNSUBSCRIBE)
     if version == V5:
         properties.read(reader, UNSUBSCRIBE)
     filters: list[str] = []
     while reader.more:
+        _check_count(len(filters), most, UNSUBSCRIBE)
         filters.append(reader.text())
     if not filters:
         raise protocol_error("UNSUBSCRIBE without a topic filter")
     return Unsubscribe(packet_id, tuple(filters))
+
+
+def _check_count(known: int, most: int, kind: int) -> None:
+    """A DISCONNECT rather than a code for each filter: an UNSUBACK has none for a quota (section 3.11.3)."""
+    if known >= most:
+        raise PacketError(reasons.QUOTA_EXCEEDED, f"{NAMES[kind]} with more than {most} topic filters")
 
 
 def _identifier(reader: Reader, kind: int) -> int:

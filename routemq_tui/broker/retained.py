@@ -8,6 +8,8 @@ from routemq_tui.broker.limits import Limits
 from routemq_tui.broker.message import Message
 from routemq_tui.broker.topics import matches
 
+STRIDE = 32
+
 
 class Retained:
     def __init__(self, limits: Limits) -> None:
@@ -35,18 +37,21 @@ class Retained:
         self._bytes += message.size
         return True
 
-    def matching(self, topic_filter: str) -> Iterator[Message]:
-        """Those a new subscription gets; expired ones are forgotten on the way."""
-        if "+" not in topic_filter and "#" not in topic_filter:
-            topics = [topic_filter] if topic_filter in self._messages else []
-        else:
-            topics = [topic for topic in self._messages if matches(topic_filter, topic)]
-        for topic in topics:
-            message = self._messages[topic]
-            if message.expired():
-                self.forget(topic)
-            else:
-                yield message
+    def matching(self, topic_filter: str) -> Iterator[Message | None]:
+        """Those a new subscription gets, each as it is when its turn comes; expired ones are forgotten.
+
+        Every few topics there is a None, where the caller may pause.
+        """
+        plain = "+" not in topic_filter and "#" not in topic_filter
+        for at, topic in enumerate([topic_filter] if plain else list(self._messages), 1):
+            if plain or matches(topic_filter, topic):
+                message = self._messages.get(topic)
+                if message is not None and message.expired():
+                    self.forget(topic)
+                elif message is not None:
+                    yield message
+            if at % STRIDE == 0:
+                yield None
 
     def forget(self, topic: str) -> None:
         message = self._messages.pop(topic, None)

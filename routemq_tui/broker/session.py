@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +66,8 @@ class Session:
         self.will_at: float | None = None
         self.subscriptions: dict[str, Subscription] = {}
         """By filter as the client wrote it, `$share/…` included."""
+        self.owed: dict[str, Iterator[Message | None]] = {}
+        """By filter, retained messages a new subscription is still to get."""
         self.groups: deque[Source] = deque()
         self.queue: deque[Delivery] = deque()
         self.budget = Budget(ledger)
