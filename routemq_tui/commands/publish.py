@@ -40,6 +40,7 @@ _PATIENCE = 10.0
 _UNREACHABLE_HINT = (
     "  is it running? The embedded one runs while routemq-tui does; --broker URL names another."
 )
+_LOST_HINT = "  with a message under way; a broker that tells no limit hangs up on what is too large for it."
 
 
 class UsageError(RoutemqError):
@@ -88,8 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
             client.publish(topic, payload, arguments.qos, arguments.retain)
             count += 1
         client.drain(_PATIENCE)
-    except (RoutemqError, KeyboardInterrupt):
+    except (RoutemqError, KeyboardInterrupt) as error:
         print(f"{count} messages handed over, {client.under_way} of them unconfirmed", file=sys.stderr)
+        if isinstance(error, UnreachableError) and client.under_way:
+            raise UnreachableError(f"{error}\n{_LOST_HINT}") from error
         raise
     elapsed = time.monotonic() - start
     client.close()

@@ -20,6 +20,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.worker import tls
+from routemq_tui.worker.packet_size import LARGEST_PACKET, largest_taken, publish_size
+from routemq_tui.worker.paho_client import take_back
 from routemq_tui.worker.spec import BrokerAddress
 from routemq_tui.worker.transport import Transport
 
@@ -38,6 +40,12 @@ class PublishError(RoutemqError):
     """Publishing did not work."""
 
     exit_code = ExitCode.BROKER_UNAVAILABLE
+
+
+class TooLargeError(PublishError):
+    """A message that is larger than the broker takes; it was not sent, and the connection is as it was."""
+
+    exit_code = ExitCode.BROKER_REFUSED
 
 
 class UnreachableError(PublishError):
@@ -79,8 +87,12 @@ class PublishClient:
         """Why the connection ended before there was an answer."""
         self._waiting: dict[int, int] = {}
         self.window = WINDOW if self._v5 else _WINDOW_UNTOLD
+        self.largest = LARGEST_PACKET
+        """Bytes of the largest packet the broker takes, if it said so (MQTT 5 section 3.2.2.3.6)."""
         self.done = 0
         """Messages written out (QoS 0) or acknowledged (QoS 1 and 2), rejected ones included."""
+        self.acknowledged = 0
+        """Those of QoS 1 and 2."""
         self.unmatched = 0
         """Acknowledged with "no matching subscribers" (MQTT 5 section 3.4.2.1)."""
         self.rejected: dict[str, int] = {}
@@ -132,6 +144,12 @@ class PublishClient:
         """
         try:
             sent = _properties(properties) if self._v5 and properties else None
+            size = publish_size(topic, payload, qos, sent, self._v5)
+            if size > self.largest:
+                raise TooLargeError(
+                    f"cannot publish to {topic!r}: a packet of {size} bytes is larger than the broker takes"
+                    f" ({self.largest})"
+                )
             info = self._client.publish(topic, payload, qos, retain, sent)
         except ValueError as error:
             raise PublishError(f"cannot publish to {topic!r}: {error}") from error
@@ -155,6 +173,13 @@ class PublishClient:
                 left = len(self._waiting)
                 raise PublishError(f"{self._address} left {left} messages unacknowledged for {timeout:g} s")
             self.step(0.05)
+
+    def forget(self) -> int:
+        """Let go of what is under way, between two connections: it is not sent again. Returns how many."""
+        take_back(self._client, *self._waiting)
+        count = len(self._waiting)
+        self._waiting.clear()
+        return count
 
     def close(self) -> None:
         socket: Any = self._client.socket()
@@ -227,6 +252,7 @@ class PublishClient:
         properties: Properties | None,
     ) -> None:
         self._answer = code
+        self.largest = largest_taken(properties)
         if self._v5:
             self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
 
@@ -244,7 +270,7 @@ class PublishClient:
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._waiting.pop(mid, None)
+        self.acknowledged += self._waiting.pop(mid, 0) > 0
         self.done += 1
         if code.value >= _FAILURE:
             self.rejected[str(code).lower()] = self.rejected.get(str(code).lower(), 0) + 1

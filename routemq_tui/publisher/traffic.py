@@ -133,7 +133,8 @@ def compile_message(
 
 
 def _text_payload(fill: Callable[[Draw], str]) -> Callable[[Draw], bytes]:
-    return lambda draw: fill(draw).encode()
+    # The bytes that were meant: a command line's that are not UTF-8 come as lone surrogates (PEP 383).
+    return lambda draw: fill(draw).encode("utf-8", "surrogateescape")
 
 
 def _json_payload(fill: Fill) -> Callable[[Draw], bytes]:
@@ -172,7 +173,8 @@ def _value(name: str, value: Any) -> Value:
 
 
 def _check_topic(topic: str, values: Mapping[str, Any]) -> None:
-    """A topic that is published to may hold no wildcard (MQTT 5 section 4.7.1), from whichever value."""
+    """A topic that is published to is UTF-8 (MQTT 5 section 1.5.4) and may hold no wildcard (section 4.7.1),
+    from whichever value."""
     if not topic:
         raise ValueError("the topic is empty")
     texts = [("topic", topic)]
@@ -180,6 +182,8 @@ def _check_topic(topic: str, values: Mapping[str, Any]) -> None:
         if isinstance(value, list | tuple):
             texts += [(f"values.{name}", str(item)) for item in value]
     for where, text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"{where}: a topic must be UTF-8, found {text!r}")
         for character in "+#\0":
             if character in text:
                 raise ValueError(f"{where}: a topic to publish to cannot hold {character!r}, found {text!r}")

@@ -67,13 +67,14 @@ def _connect_and_leave(client: Client, timeout: float) -> None:
         client.disconnect()
 
 
-def take_back(client: Client, packet_id: int) -> None:
-    """Have the client forget a message of QoS 1 or 2, which it would send again on the next connection.
+def take_back(client: Client, *packet_ids: int) -> None:
+    """Have the client forget messages of QoS 1 and 2, which it would send again on the next connection.
 
     Only between two connections, and not out of a callback: paho may be going through its messages then.
     """
     with client._out_message_mutex:
-        client._out_messages.pop(packet_id, None)
+        for packet_id in packet_ids:
+            client._out_messages.pop(packet_id, None)
 
 
 def in_thread(function: Callable[[], object]) -> asyncio.Future[None]:

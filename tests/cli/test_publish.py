@@ -151,6 +151,7 @@ def test_a_state_file_that_says_nothing_of_use_is_passed_over(text: str, tmp_pat
     [
         (["a/+", "x"], ExitCode.CONFIGURATION, "a topic to publish to cannot hold '+'"),
         (["a", "{int:z}"], ExitCode.CONFIGURATION, '{int:z}: "z" is not a range of integers'),
+        ([os.fsdecode(b"a\xff"), "x"], ExitCode.CONFIGURATION, r"a topic must be UTF-8, found 'a\udcff'"),
         (["a", "x", "--lines"], ExitCode.CONFIGURATION, "--lines needs --file"),
         (["a", "x", "-f", "y"], ExitCode.CONFIGURATION, "PAYLOAD or --file, not both"),
         (["a", "-f", "absent"], ExitCode.CONFIGURATION, "absent: cannot be read: No such file"),
@@ -173,6 +174,37 @@ def test_what_cannot_be_is_told_with_its_code(
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_bytes_that_are_no_text_are_sent_as_they_are(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with subscribed(mosquitto.port) as got:
+        done = run("publish", "a", os.fsdecode(b"\xff\xfe"), "--broker", url(mosquitto), cwd=tmp_path)
+        assert done.returncode == ExitCode.OK, done.stderr
+        wait_until(lambda: got)
+    assert got[0].payload == b"\xff\xfe"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(
+    ("protocol", "code", "told"),
+    [
+        ("5", ExitCode.BROKER_REFUSED, "a packet of 5007 bytes is larger than the broker takes (2000)"),
+        ("3.1.1", ExitCode.BROKER_UNAVAILABLE, "hangs up on what is too large for it"),
+    ],
+)
+def test_a_file_that_is_too_large_for_the_broker(
+    protocol: str, code: ExitCode, told: str, tmp_path: Path
+) -> None:
+    broker = Mosquitto(tmp_path, "max_packet_size 2000")
+    broker.start()
+    (tmp_path / "large").write_bytes(b"x" * 4997)
+    (tmp_path / "routemq.toml").write_text(f'[broker]\nurl = "{url(broker)}"\nprotocol = "{protocol}"\n')
+    try:
+        done = run("publish", "ab", "-f", "large", cwd=tmp_path)
+    finally:
+        broker.stop(kill=True)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
 
 
 @pytest.mark.mosquitto
