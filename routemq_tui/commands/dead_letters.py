@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_known(store: DeadLetterStore, ids: tuple[int, ...]) -> None:
-    known = {each.id for each in store.read(ids=ids)}
+    known = {each.letter.id for each in store.headings(ids=ids)}
     if missing := [each for each in ids if each not in known]:
         raise NoSuchLetterError(
             f"no dead letter {', '.join(map(str, missing))}; `list` shows those there are"
@@ -80,7 +80,7 @@ def _check_chosen(arguments: argparse.Namespace, ids: tuple[int, ...]) -> None:
 
 
 def _list(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[int, ...]) -> int:
-    letters = list(store.read(arguments.route, ids))
+    letters = [each.letter for each in reversed(store.headings(arguments.route, ids))]
     if not letters:
         print("no dead letters")
         return ExitCode.OK
@@ -137,17 +137,18 @@ def _replay(store: DeadLetterStore, arguments: argparse.Namespace, ids: tuple[in
     from routemq_tui.publisher.replay import counted, replay
 
     _check_chosen(arguments, ids)
-    letters = list(store.read(arguments.route, ids))
-    if not letters:
+    # Not whole letters: there may be more of them than fits into memory.
+    chosen = [each.letter.id for each in reversed(store.headings(arguments.route, ids))]
+    if not chosen:
         print("no dead letters")
         return ExitCode.OK
     client = PublishClient(find_broker(arguments), "replay")
     client.connect()
     try:
-        done, failed = replay(store, client, [each.id for each in letters])
+        done, failed = replay(store, client, chosen)
     finally:
         client.close()
-    print(f"{len(done)} of {counted(len(letters))} replayed")
+    print(f"{len(done)} of {counted(len(chosen))} replayed")
     if failed:
         raise ReplayError("; ".join(failed))
     return ExitCode.OK

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from routemq_tui.commands import dead_letters
 from routemq_tui.errors import ExitCode
 from routemq_tui.worker.dead_letters import DeadLetter, DeadLetterStore
 from tests.cli.program import command, environment, run
@@ -125,3 +129,33 @@ def test_without_a_broker_nothing_is_lost(letters: list[int], tmp_path: Path) ->
     done = run("dead-letters", "replay", "--all", "--broker", "mqtt://127.0.0.1:1", cwd=tmp_path)
     assert done.returncode == ExitCode.BROKER_UNAVAILABLE
     assert left(tmp_path) == 3
+
+
+@pytest.mark.parametrize("verb", ["list", "replay", "export"])
+def test_no_more_than_a_letter_is_held_in_memory(verb: str, mosquitto: Mosquitto, tmp_path: Path) -> None:
+    # given letters that are large
+    store = DeadLetterStore(tmp_path / ".routemq")
+    for number in range(40):
+        store.add(DeadLetter("r", "r/1", f"t/{number}", b"x" * 500_000, 1, "e", traceback="y" * 500_000))
+    store.close()
+    parser = argparse.ArgumentParser()
+    dead_letters.add_arguments(parser)
+    file = tmp_path / "routemq.toml"
+    # MQTT 3.1.1 takes what nobody is subscribed to for published.
+    file.write_text(f'[broker]\nurl = "mqtt://127.0.0.1:{mosquitto.port}"\nprotocol = "3.1.1"\n')
+    arguments = parser.parse_args([verb, "-c", str(file), *(["--all"] if verb == "replay" else [])])
+    # when something is done with all of them
+    tracemalloc.start()
+    try:
+        with (tmp_path / "said").open("w") as out, contextlib.redirect_stdout(out):
+            dead_letters.run(arguments)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # then memory holds a few at a time
+    assert peak < 10_000_000
+    said = (tmp_path / "said").read_text().splitlines()
+    if verb == "replay":
+        assert said == ["40 of 40 dead letters replayed"]
+    else:
+        assert [f"t/{number}" in line for number, line in enumerate(said[-40:])] == [True] * 40
