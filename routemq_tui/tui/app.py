@@ -30,6 +30,7 @@ from routemq_tui.engine.commands import Command, Reload, SaveCounts, Stop
 from routemq_tui.engine.port import EnginePort
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
+from routemq_tui.tui.clipboard import Clipboard
 from routemq_tui.tui.habits import Habits
 from routemq_tui.tui.keymap import KeyNames, keymap_of
 from routemq_tui.tui.layout_memory import LayoutMemory
@@ -98,6 +99,7 @@ class RouteMQApp(Guarded, App[int], inherit_bindings=False):
         self.sayings = Sayings()
         self.net = Net(self._tell_fault, partial(note_in, engine))
         self.key_names = KeyNames()
+        self._outside = Clipboard(os.environ)
         self.no_color = wants_no_colour(os.environ, self.console.color_system)
         for each in THEMES:
             self.register_theme(each)
@@ -162,6 +164,22 @@ class RouteMQApp(Guarded, App[int], inherit_bindings=False):
     ) -> None:
         text = f"{title}: {message}" if title else message
         self.post_message(self.Told(Toast(text, severity, timeout or SECONDS[severity])))
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy it by every way there is, and say where it went."""
+        super().copy_to_clipboard(text)
+        # The programs here are not those of a browser.
+        clipboard = Clipboard({}) if self.is_web else self._outside
+        if clipboard.ways:
+            self.run_worker(self._copy_out(clipboard, text), group="copy", exit_on_error=False)
+        else:
+            self._tell_copied(*clipboard.copy(text))
+
+    async def _copy_out(self, clipboard: Clipboard, text: str) -> None:
+        self._tell_copied(*await asyncio.to_thread(clipboard.copy, text))
+
+    def _tell_copied(self, words: str, severity: Severity) -> None:
+        self.notify(self.key_names.fill(words), severity=severity)
 
     @on(Told)
     def _on_told(self, event: Told) -> None:

@@ -27,6 +27,9 @@ from tests.fakes.snapshots import busy
 def _utc(monkeypatch: pytest.MonkeyPatch) -> object:
     """Log times are shown in local time."""
     monkeypatch.setenv("TZ", "UTC")
+    # No copy of a test may end up on the clipboard of whoever runs it.
+    for name in ("TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("textual.constants.TEXTUAL_ANIMATIONS", "none")
     # The pilot takes a process that rests for so long as idle; its own 20 ms make each key cost 40.
     monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 1 / 200)

@@ -187,7 +187,9 @@ async def test_y_copies_the_current_line_as_it_is_seen(sit: Sit) -> None:
             await logged(seat, "before", long, "after")
             await seat.press("3", *(["w"] if wrap else []), "k", "y")
             assert seat.app.clipboard == long.replace("\u202e", "\ufffd")
-            assert seat.toasts() == [f"Copied 1 line, {len(long)} characters"]
+            assert seat.toasts() == [
+                f"Sent 1 line, {len(long)} characters to the terminal's clipboard (OSC 52)"
+            ]
             assert not seat.main.logs.status.following
 
 

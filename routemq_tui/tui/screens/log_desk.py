@@ -31,8 +31,6 @@ SEARCH_HINT = (
     "Esc leaves it"
 )
 EXPORT_HINT = "Enter writes the lines of the view to this new file · Esc leaves it"
-MUCH_TO_COPY = 75_000
-"""Bytes that every terminal takes by OSC 52; some take no more."""
 
 Tell = Callable[[str, Severity], None]
 
@@ -175,12 +173,6 @@ class LogDesk:
             return
         self._screen.app.copy_to_clipboard(text)
         self._logs.unselect()
-        lines = text.count("\n") + 1
-        told = f"Copied {'1 line' if lines == 1 else f'{lines} lines'}, {len(text)} characters"
-        if len(text.encode()) > MUCH_TO_COPY:
-            self._tell(f"{told}: more than some terminals take; «export» writes a file", "warning")
-        else:
-            self._tell(told, "information")
 
     def export(self) -> None:
         row = self._panes.active.row

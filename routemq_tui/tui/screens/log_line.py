@@ -51,7 +51,6 @@ class LogLineScreen(Guarded, ModalScreen[str | None]):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(whole_text(self._line, self._below))
-        self.app.notify("Copied", severity="information")
 
     def action_go(self, name: str) -> None:
         self.dismiss(name)

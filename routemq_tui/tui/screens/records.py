@@ -208,7 +208,6 @@ class RecordsScreen(Guarded, Screen[None], Generic[T]):
     def action_copy(self) -> None:
         if (record := self.records.record) is not None:
             self.app.copy_to_clipboard(self.text(record))
-            self.app.notify("Copied", severity="information")
 
     def action_view(self) -> None:
         self.view = self.view.next
