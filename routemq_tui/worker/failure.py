@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
-import routemq_tui
 from routemq_tui.routing.payload import PayloadError
-
-_PACKAGE = str(Path(routemq_tui.__file__).parent)
+from routemq_tui.worker.tracebacks import without_our_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +18,7 @@ class Failure:
     final: bool = False
     """It was given up before this attempt."""
     exception: BaseException | None = None
-    """With its traceback from the handler's own code on; None when no handler's code failed."""
+    """With the frames of the handler's own code; None when no handler's code failed."""
 
     @property
     def hopeless(self) -> bool:
@@ -31,9 +27,8 @@ class Failure:
 
 
 def failed(error: BaseException, attempts: int, cause: Literal["handler", "timeout"] = "handler") -> Failure:
-    """The failure of a handler. Our own frames above it say nothing to its author, so they are taken off."""
-    own = error.with_traceback(_own_frames(error.__traceback__))
-    return Failure(cause, _one_line(error), attempts, exception=own)
+    """The failure of a handler. Our own frames say nothing to its author, so they are taken out."""
+    return Failure(cause, _one_line(error), attempts, exception=without_our_frames(error))
 
 
 def unfit(error: PayloadError, attempts: int) -> Failure:
@@ -49,10 +44,3 @@ def _one_line(error: BaseException) -> str:
         lines = ["(its text cannot be made)"]
     kind = type(error).__name__
     return f"{kind}: {lines[0]}" if lines else kind
-
-
-def _own_frames(where: TracebackType | None) -> TracebackType | None:
-    own = where
-    while own is not None and own.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        own = own.tb_next
-    return own or where

@@ -30,6 +30,7 @@ from routemq_tui.worker.limits import set_limits
 from routemq_tui.worker.log_queue import LogQueue
 from routemq_tui.worker.session import EXIT_SECONDS, WorkerSession
 from routemq_tui.worker.spec import ImportFailed, StartFailed, WorkerSpec
+from routemq_tui.worker.tracebacks import of_their_code, without_our_frames
 
 _log = logging.getLogger("routemq.worker")
 
@@ -116,8 +117,17 @@ def _work(
 
 def _say_why(error: BaseException, control: Control, report: type[ImportFailed] | type[StartFailed]) -> None:
     reason = str(error) if isinstance(error, RoutemqError) else f"{type(error).__name__}: {error}"
-    _log.error("%s", reason, exc_info=error.__cause__ or error)
+    _log.error("%s", reason, exc_info=_theirs(error))
     control.report(report(reason))
+
+
+def _theirs(error: BaseException) -> BaseException | None:
+    """What to show the traceback of: the line says all there is to an error that we found ourselves."""
+    if not isinstance(error, RoutemqError):
+        return without_our_frames(error)
+    if error.__cause__ is None or isinstance(error, BindError):
+        return None
+    return of_their_code(error.__cause__)
 
 
 def _load(spec: WorkerSpec) -> tuple[Template, Bound, Lifespan]:
