@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from multiprocessing.connection import Client
 from operator import attrgetter
@@ -80,6 +81,10 @@ class RemoteEngine:
         self.greeting: Any = self._line.greeting
         self.logs = LogStore(0)
 
+    @cached_property
+    def _letters_line(self) -> Line:
+        return Line(self._address)
+
     def copy_logs(self, limit_bytes: int) -> None:
         """Fill `logs` from now on."""
         self.logs = LogStore(limit_bytes)
@@ -99,6 +104,8 @@ class RemoteEngine:
 
     def __getattr__(self, name: str) -> Any:
         """Rooms and calls of the port that are asked for as they are."""
+        if name == "letters":  # read in a thread, from a file: a snapshot must not wait for that
+            return RemoteRoom(self._letters_line, name)
         if name in ROOMS:
             return RemoteRoom(self._line, name)
         if name in CALLS:

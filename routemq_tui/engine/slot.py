@@ -31,6 +31,7 @@ from routemq_tui.worker import black_box, cells, spec
 DRAIN_GRACE = 2.0
 """Seconds beyond a drain's own limit until the worker is killed."""
 EXITS_KEPT = 8
+NEVER_BEGAN = -1  # instead of the fingerprint of the message that it died of
 
 
 class Intent(Enum):
@@ -348,9 +349,11 @@ class Slot:
     def _abandon(self, reason: str, now: float) -> None:
         """The session cannot be emptied now. It stays in the list, and is taken up again from there."""
         self.emptying = False
+        # One with another subscription is taken up by the next program only.
+        then = "add a worker or start again" if self.orphan is None else "start the program again"
         text = (
             f"{self.name} {reason}; its session {self.client_id} stays at the broker with what it holds: "
-            "mend that, then add a worker or start again"
+            f"mend that, then {then}"
         )
         self.around.journal.notice("error", text, self.name)
         self.become(Event.GAVE_UP, now, reason)
@@ -358,15 +361,16 @@ class Slot:
     def _died(self, words: str, suspect: int, now: float) -> None:
         if self.intent is not Intent.LEAVE:
             self.intent = Intent.SERVE
-        self._crashes.append((now, suspect))
+        self._crashes.append((now, NEVER_BEGAN if self.start_fault else suspect))
         policy = self.around.policy
         # A message that is not run again explains its deaths: they are no sign of a loop.
-        crashes = [at for at, which in self._crashes if not self.deaths.explains(which)]
+        crashes = [(at, which) for at, which in self._crashes if not self.deaths.explains(which)]
         self.keeper.mark("crashed", time.time())
-        if policy.is_crash_loop(crashes, now):
+        # What a begin needs, a database, may be back in an hour: it is tried for ever.
+        if policy.is_crash_loop([at for at, which in crashes if which != NEVER_BEGAN], now):
             self._give_up(crash_loop_reason(policy, words), now)
             return
-        delay = policy.delay(crashes, now, self.around.chance)
+        delay = policy.delay([at for at, _ in crashes], now, self.around.chance)
         again = f"restart in {format_seconds(delay)}" if delay else "restarted at once"
         self.around.journal.notice("error", f"{self.name} {words}; {again}", self.name)
         self.become(Event.DIED, now, words, now + delay)

@@ -234,7 +234,9 @@ def export_json_line(letter: DeadLetter) -> str:
 
 def _make_private(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
+    about = path.parent.stat()
+    if about.st_uid == os.geteuid() and about.st_mode & 0o077:  # a mounted volume is somebody else's
+        path.parent.chmod(0o700)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 

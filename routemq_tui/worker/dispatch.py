@@ -21,6 +21,7 @@ from routemq_tui.worker.deliveries import Deliveries
 from routemq_tui.worker.delivery import Delivery
 from routemq_tui.worker.engine_notes import Suspects, Watched
 from routemq_tui.worker.failure import Failure, failed, unfit
+from routemq_tui.worker.forks import leave_if_child
 from routemq_tui.worker.giving_up import FailurePolicy
 from routemq_tui.worker.hot_path import LONG_NS, Ran
 from routemq_tui.worker.spec import HandlerFailed, WorkerReport, WorkerSpec
@@ -121,6 +122,7 @@ class Dispatcher:
                     self._opened = self._run_batch(turn_ends)
                 self._turn_ended()
         except BaseException as error:  # noqa: BLE001 - ours, not the handler's: `consume` ends with it
+            leave_if_child(None)
             self._broken = error
         if self._opened is not None or self._broken is not None or self._ready():
             self._wake.set()
@@ -322,6 +324,7 @@ class Dispatcher:
         except PayloadError as error:
             failure = unfit(error, attempt)
         except BaseException as error:  # a handler may raise anything, SystemExit included
+            leave_if_child(error)
             if self.cancellation.is_ours(error):
                 raise
             failure = failed(error, attempt)

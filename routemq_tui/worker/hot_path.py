@@ -19,6 +19,7 @@ from routemq_tui.routing.binding import Bound
 from routemq_tui.routing.message import Message, Publisher
 from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.delivery import Topic
+from routemq_tui.worker.forks import leave_if_child, leave_if_child_waits
 
 Packet = tuple[int, Topic, bytes, int, Mapping[str, Any]]
 """As `publish_stream` takes it apart: first byte, topic, payload, packet id, properties."""
@@ -177,12 +178,14 @@ class HotPath:
                         except StopIteration:
                             pass
                         else:
+                            leave_if_child_waits()
                             ran.awaitable = Suspended(result, signal)
                             break
                     else:
                         ran.awaitable = result
                         break
             except BaseException as error:  # noqa: BLE001 - whatever a handler raises is for `dispatch`
+                leave_if_child(error)
                 ran.error = error
                 break
             ended = clock()

@@ -38,6 +38,10 @@ class Link:
         """It may have more to read, or to write."""
         self._heard_base = 0.0
 
+    def fileno(self) -> int:
+        """The socket's; -1 without one."""
+        return -1 if self.socket is None else self.socket.fileno()
+
     def attach(self, receiver: Receiver, inbound: Inbound | None) -> None:
         """Without `inbound` paho takes everything apart."""
         self._receiver, self.inbound = receiver, inbound

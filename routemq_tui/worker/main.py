@@ -52,7 +52,7 @@ def run(
     queue = LogQueue(logs, on_drop=lambda count: _count_drops(words, count))
     capture.capture_streams(queue)
     handler = log_handler.install(queue, logging.getLevelNamesMapping().get(spec.log_level, logging.INFO))
-    set_forks_apart(queue, handler)
+    set_forks_apart(queue, handler, words)
     guardian = Guardian(words, control.fileno(), spec.drain_timeout, lambda: _say_the_rest(queue))
     guardian.start()
     set_limits(spec)

@@ -22,6 +22,7 @@ from routemq_tui.worker.drain import Drain
 from routemq_tui.worker.engine_notes import Watched
 from routemq_tui.worker.error_place import Places
 from routemq_tui.worker.error_tally import ErrorTally
+from routemq_tui.worker.forks import close_in_children, leave_if_child
 from routemq_tui.worker.giving_up import FailurePolicy, Outlet
 from routemq_tui.worker.guardian import Guardian
 from routemq_tui.worker.hot_path import HotPath
@@ -95,6 +96,7 @@ class WorkerSession:
         self._drain: Drain | None = None
         self._drained_code = ExitCode.OK
         self._tasks: list[asyncio.Task[Any]] = []
+        close_in_children(self._connection.link.fileno)
         guardian.watch(self._connection, self._engine_gone_elsewhere)
 
     def _outlet(self) -> Outlet:
@@ -131,6 +133,7 @@ class WorkerSession:
 
     def _check(self, task: asyncio.Task[None]) -> None:
         """A task of ours that fails ends the process: what is left would only look alive."""
+        leave_if_child(None)
         if task.cancelled():
             if not self._end.done():
                 _log.critical("something cancelled a task of the worker itself; it starts anew")

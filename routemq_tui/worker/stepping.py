@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
+from routemq_tui.worker.forks import leave_if_child_waits
+
 
 class Stepped:
     """Awaits `awaited` and calls `going_on` before each of its steps."""
@@ -25,6 +27,7 @@ class Stepped:
             while True:
                 self._going_on()
                 signal = steps.send(None) if error is None else steps.throw(error)
+                leave_if_child_waits()
                 error = None
                 try:
                     yield signal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,28 @@ def test_snapshots_and_commands_go_over(engine: FakeEngine) -> None:
         assert remote.snapshot().running == 1
         remote.send(AddWorker("temperature"))
         assert engine.commands == [AddWorker("temperature")]
+
+
+def test_a_snapshot_does_not_wait_for_dead_letters_that_are_read(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def read(*_args: object, **_kwargs: object) -> list[object]:
+        begun.set()
+        go_on.wait(10)
+        return []
+
+    monkeypatch.setattr(engine.letters, "read", read)
+    with serving(engine) as server:
+        remote = RemoteEngine(server.address)
+        reading = threading.Thread(target=lambda: remote.letters.read())
+        reading.start()
+        assert begun.wait(10)
+        assert remote.snapshot() == engine.snapshot()
+        assert reading.is_alive()
+        go_on.set()
+        reading.join()
 
 
 def test_several_screens_are_served_at_once(engine: FakeEngine) -> None:

@@ -120,6 +120,20 @@ async def test_drawing_a_line(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None
         await assert_goes_on(seat)
 
 
+async def test_a_drawing_counts_once_however_many_lines_it_has(
+    sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sit(size=(120, 70)) as seat:
+        seat.faulty = True
+        await seat.press("3", "z")
+        monkeypatch.setattr(log_painter, "body_of", lambda _line: fail())
+        for number in range(100):
+            seat.engine.logs.add("temperature/1", f"line {number}")
+        await seat.tick()
+        assert seat.app.net.faults
+        assert len(seat.app.net._times) < 30
+
+
 async def test_a_pane_that_cannot_show_a_snapshot(sit: Sit, broken: Break) -> None:
     async with sit() as seat:
         broken("widgets.header.Header.show_snapshot")

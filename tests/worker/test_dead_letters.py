@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 import stat
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from routemq_tui.worker.dead_letters import (
     CLAIM_EXPIRES,
+    FILE_NAME,
     DeadLetter,
     DeadLetterStore,
     StoreUnavailableError,
@@ -54,6 +56,16 @@ def test_folder_and_files_are_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / ".routemq").stat().st_mode) == 0o700
     for file in (tmp_path / ".routemq").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a mounted volume, which cannot be changed and is written through its group
+    tmp_path.chmod(0o2775)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    DeadLetterStore(tmp_path).add(letter())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o2775
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
 
 
 def test_read_count_and_remove_go_by_route_and_id(tmp_path: Path) -> None:

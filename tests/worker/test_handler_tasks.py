@@ -90,6 +90,51 @@ def test_a_pool_of_forked_processes_is_no_part_of_the_worker(project: Make, publ
     assert worker.drain() == ExitCode.OK
 
 
+LEAVING = {
+    "returns": ("pass", 0),
+    "exits": ("sys.exit(3)", 3),
+    "exits at once": ("os._exit(4)", 4),
+    "fails": ("raise ValueError('in the child')", 1),
+    "awaits": ("await asyncio.sleep(0.1)", 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "leaving"),
+    [
+        (form, leaving)
+        for form in ("plain", "async", "several")
+        for leaving in LEAVING
+        if (form, leaving) != ("plain", "awaits")
+    ],
+)
+def test_a_forked_child_that_leaves_its_handler_is_no_second_worker(
+    project: Make, publisher: Publisher, form: str, leaving: str
+) -> None:
+    code, status = LEAVING[leaving]
+    here = project(f"""
+        import asyncio, sys
+        {"" if form == "plain" else "async "}def handle(n):
+            child = os.fork()
+            if child == 0:
+                record("child", n)
+                {code}
+            else:
+                record("parent", n, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """)
+    worker = here.running(concurrency=4 if form == "several" else 1)
+    publisher.publish_many(20)
+    worker.wait_handled(20)
+    assert worker.counters.ok == 20
+    assert worker.counters.connects == 1
+    numbers = map(str, range(20))
+    assert sorted(here.calls()) == sorted(
+        line for n in numbers for line in (f"child {n}", f"parent {n} {status}")
+    )
+    assert not any("please report" in text for text in worker.texts("log"))
+    assert worker.drain() == ExitCode.OK
+
+
 def test_a_handler_that_publishes_without_rest_keeps_its_connection(
     project: Make, publisher: Publisher, tmp_path: Path
 ) -> None:
