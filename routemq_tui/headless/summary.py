@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from routemq_tui.engine.snapshot import EngineState, Metrics, Snapshot
+from routemq_tui.engine.snapshot import EngineState, Metrics, Snapshot, WorkerSnapshot
+from routemq_tui.engine.states import WorkerState
 from routemq_tui.units import format_rate, format_seconds
 
 _HEADINGS = ("worker", "state", "ok", "failed", "msg/s", "p95", "CPU")
@@ -74,9 +75,9 @@ class Summary:
         self._total.ok, self._total.failed = snapshot.metrics.ok, snapshot.metrics.failed
         for route in snapshot.routes:
             for worker in route.workers:
-                track = self._tracks.setdefault(worker.name, _Track(worker.state.value))
+                track = self._tracks.setdefault(worker.name, _Track(_state_of(worker)))
                 if not stopping:
-                    track.add(worker.state.value, worker.metrics)
+                    track.add(_state_of(worker), worker.metrics)
                 track.ok, track.failed = worker.metrics.ok, worker.metrics.failed
 
     @property
@@ -94,6 +95,11 @@ class Summary:
         rows = [track.cells(name, elapsed) for name, track in self._tracks.items()]
         rows.append(self._total.cells(_TOTAL, elapsed))
         return [f"summary of {elapsed:.1f} s", *format_table(_HEADINGS, rows, _LEFT)]
+
+
+def _state_of(worker: WorkerSnapshot) -> str:
+    """As the screen has it: without the broker a worker runs in vain."""
+    return "offline" if worker.state is WorkerState.RUNNING and not worker.connected else worker.state.value
 
 
 def format_table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:

@@ -30,6 +30,23 @@ def test_counts_go_on_through_the_drain_and_the_rest_is_of_the_run() -> None:
     assert total.split() == ["total", "healthy", "118", "2", "12", "5.0ms", "20.0%"]
 
 
+def test_workers_that_lost_the_broker_before_the_stop_are_offline() -> None:
+    def seen(seconds: float, state: EngineState, *connected: bool) -> Snapshot:
+        workers = tuple(
+            replace(worker("t", slot, WorkerState.RUNNING), connected=each)
+            for slot, each in enumerate(connected, 1)
+        )
+        return replace(snapshot((route("t", workers),)), time=NOW + seconds, state=state)
+
+    summary = Summary()
+    summary.add(seen(0, EngineState.RUNNING, True, True))
+    summary.add(seen(1, EngineState.RUNNING, True, False))
+    assert [line.split()[1] for line in summary.lines()[2:4]] == ["running", "offline"]
+    summary.add(seen(2, EngineState.RUNNING, False, False))
+    summary.add(seen(3, EngineState.STOPPING, False, False))
+    assert [each["state"] for each in summary.values()["workers"]] == ["offline", "offline"]
+
+
 def test_nothing_seen_is_a_table_without_figures() -> None:
     assert Summary().lines()[-1].split() == ["total", "0", "0", "0", "-", "-"]
 
