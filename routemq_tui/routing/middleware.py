@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from routemq_tui.routing.handler import plain_function
@@ -173,11 +174,32 @@ def _plain_step(middleware: Any, following: Callable[[Message], Any]) -> Callabl
             return handed
 
         result = middleware(message, call_next)
-        if result is None and handed is not None and _not_begun(handed):
-            return await handed  # beside a sync handler the call alone is enough: so it is here
-        return await result if result is not None and inspect.isawaitable(result) else result
+        if result is not None and inspect.isawaitable(result):
+            return await result
+        # Beside a sync handler the call alone is enough: so it is here, unless somebody else keeps what it
+        # gave, such as a task.
+        if handed is not None and getrefcount(handed) == _UNKEPT and _not_begun(handed):
+            returned = await handed
+            return returned if result is None else result
+        return result
 
     return called
+
+
+def _references_of_our_own() -> int:
+    async def nothing() -> None: ...
+
+    handed = nothing()
+
+    def call_next() -> Any:
+        return handed
+
+    handed.close()
+    return getrefcount(handed)
+
+
+_UNKEPT = _references_of_our_own()
+"""References to a coroutine that nothing but `handed` holds."""
 
 
 def _not_begun(handed: Any) -> bool:
@@ -239,9 +261,12 @@ def _function_step(middleware: Any, following: NextHandler) -> NextHandler:
             return handed  # type: ignore[no-any-return]
 
         result = middleware(context["message"], call_next)
-        if result is None and handed is not None and _not_begun(handed):
-            return await handed
-        return await result if inspect.isawaitable(result) else result
+        if result is not None and inspect.isawaitable(result):
+            return await result
+        if handed is not None and getrefcount(handed) == _UNKEPT and _not_begun(handed):
+            returned = await handed
+            return returned if result is None else result
+        return result
 
     return step
 

@@ -208,3 +208,46 @@ def test_a_plain_function_that_does_not_return_what_it_got_lets_the_handler_run(
 
     called(wrapped(waits if is_async else lambda id: ran.append(id), *others, forgets))
     assert ran == ["7"]
+
+
+@pytest.mark.parametrize("others", [(), (forgets,), (Adds("a", []),)])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_plain_function_may_keep_what_it_got_for_somebody_else(
+    later: bool, others: tuple[Any, ...]
+) -> None:
+    # given one that puts the handler in the background, or collects it to be awaited later
+    kept: list[Any] = []
+    ran: list[str] = []
+
+    def keeps(message: Message, call_next: Any) -> None:
+        got = call_next(message)
+        kept.append(got if later else asyncio.create_task(got))
+
+    async def waits(id: str) -> str:
+        await asyncio.sleep(0)
+        ran.append(id)
+        return id
+
+    async def two_messages() -> list[str]:
+        bound = wrapped(waits, *others, keeps)
+        assert [await bound.call(MESSAGE), await bound.call(MESSAGE)] == [None, None]
+        return list(await asyncio.gather(*kept))
+
+    # then the handler runs once a message, where they have it run
+    assert asyncio.run(two_messages()) == ["7", "7"]
+    assert ran == ["7", "7"]
+
+
+@pytest.mark.parametrize("others", [(), (Adds("a", []),)])
+def test_a_plain_function_may_return_something_of_its_own(others: tuple[Any, ...]) -> None:
+    ran: list[str] = []
+
+    async def waits(id: str) -> None:
+        ran.append(id)
+
+    def answers(message: Message, call_next: Any) -> str:
+        call_next(message)
+        return "own"
+
+    assert called(wrapped(waits, *others, answers)) == "own"
+    assert ran == ["7"]
