@@ -21,6 +21,12 @@ BLOCK_OVERHEAD = 700
 """Bytes of a block beside its columns (measured: the object, its arrays' heads, the list's entry)."""
 _LINE_OVERHEAD = 26
 """Bytes of an open block's line beside its text: seq, time, kind, and the entry in the list."""
+_KIND_OVERHEAD = 100
+"""Bytes of a kind beside its names: the tuple, its level, the entry in the list."""
+_NUMBER_OVERHEAD = 100
+"""The same of its entry among the numbers of an open block."""
+LONGEST_NAME = 200
+"""Characters of a logger's name that are kept."""
 
 _GOES_ON = 0x8000
 """Beside the number of its kind: the line belongs to the traceback of the line before it."""
@@ -34,6 +40,7 @@ class LogBlock:
         "_ansi",
         "_data",
         "_kind_at",
+        "_kinds_size",
         "_numbers",
         "_starts",
         "_texts",
@@ -61,6 +68,7 @@ class LogBlock:
         self._kind_at = array("H")
         """Of each line, which of the kinds it has, and _GOES_ON; empty in a sealed block where all say 0."""
         self._numbers: dict[Kind, int] = {}
+        self._kinds_size = 0
         self._ansi: dict[int, str] | _Coloured = {}
         self._texts: list[str] | None = []
         self._data = b""
@@ -87,28 +95,34 @@ class LogBlock:
         texts = self._texts
         if texts is None or isinstance(self._ansi, _Coloured):
             raise ValueError("a sealed block takes no more lines")
-        own = [self._number_of(kind) for kind in kinds]
         count = stop - start
         if count == 1:
-            self._append_one(seq, own[numbers[start]], run, start, texts)
+            self._append_one(seq, self._number_of(kinds[numbers[start]]), run, start, texts)
             return
+        held = numbers if count == len(run.texts) else numbers[start:stop]
+        own = {number: self._number_of(kinds[number]) for number in set(held)}
         some = run.texts if count == len(run.texts) else run.texts[start:stop]
         if run.ansi:
             self._take_colours(run, start, stop, len(texts))
         texts.extend(some)
         self.size += sum(map(sys.getsizeof, some)) + count * _LINE_OVERHEAD
         self._times.extend(run.times if count == len(run.texts) else run.times[start:stop])
-        self._kind_at.extend(map(own.__getitem__, numbers[start:stop]))
+        self._kind_at.extend(map(own.__getitem__, held))
         if run.continued:
             self._take_continued(run, start, stop, len(texts))
         # Last: a reader without the lock knows by the number of these how many lines there are.
         self.seqs.extend(range(seq, seq + count))
 
     def _number_of(self, kind: Kind) -> int:
+        if len(kind[2]) > LONGEST_NAME:
+            kind = (*kind[:2], kind[2][: LONGEST_NAME - 1] + "…")
         number = self._numbers.get(kind)
         if number is None:
             number = self._numbers[kind] = len(self.kinds)
             self.kinds.append(kind)
+            size = _KIND_OVERHEAD + sys.getsizeof(kind[1]) + sys.getsizeof(kind[2])
+            self._kinds_size += size
+            self.size += size + _NUMBER_OVERHEAD
         return number
 
     def _append_one(self, seq: int, number: int, run: CleanRun, place: int, texts: list[str]) -> None:
@@ -149,7 +163,7 @@ class LogBlock:
         # After the rest: who reads without the lock finds the texts or what they became.
         self._texts = None
         self.size = BLOCK_OVERHEAD + len(self._data) + self._ansi.size + 12 * len(self._starts)
-        self.size += 8 * len(self.seqs) + 2 * len(self._kind_at)
+        self.size += 8 * len(self.seqs) + 2 * len(self._kind_at) + self._kinds_size
 
     # Reading
 

@@ -19,7 +19,7 @@ from routemq_tui.engine.log_block import MOST_BYTES, MOST_LINES, Kind, LogBlock
 from routemq_tui.engine.port import LogBatch, LogHolding
 from routemq_tui.engine.sanitise import CleanLine, CleanRun, clean_lines
 
-FEWEST_BYTES = 1024
+FEWEST_BYTES = 1280
 BLOCKS_A_SOURCE = 16
 """A source whose part of the memory is full holds so many blocks or more: what is let go at once is small."""
 REMEMBERED = 8
@@ -206,10 +206,11 @@ class LogStore:
         """Make room with a little to spare, so that the search for the largest source is rare."""
         target = self._limit - self._limit // 64
         while self._bytes > target:
-            largest = max(self._sources.values(), key=lambda source: source.bytes)
-            if not largest.blocks:
+            # What is remembered of lines let go counts too: the largest may have no more lines.
+            held = [source for source in self._sources.values() if source.blocks]
+            if not held:
                 return
-            self._bytes -= largest.evict()
+            self._bytes -= max(held, key=attrgetter("bytes")).evict()
 
     # Reading
 

@@ -65,3 +65,15 @@ def test_sealed_lines_take_little_more_than_their_text() -> None:
     open_size = block.size
     block.seal()
     assert block.size < 1_000 * (60 + 25) < open_size
+
+
+def test_a_block_has_the_kinds_of_its_own_lines_and_counts_them() -> None:
+    kinds = [(20, "log", f"request.{number}." + "n" * 100) for number in range(200)]
+    run = CleanRun(["x"] * 200, [0.0] * 200, {})
+    block = LogBlock("jobs/1", 0)
+    block.append_mixed(1, kinds, bytes(range(200)), run, 150, 200)
+    assert sorted(block.kinds) == sorted(kinds[150:])
+    for _ in range(2):
+        assert 50 * 250 < block.size < 50 * 550
+        assert [line.logger for line in block.lines(0, 50)] == [kind[2] for kind in kinds[150:]]
+        block.seal()

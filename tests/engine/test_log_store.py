@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.port import LogLine
@@ -71,6 +72,40 @@ def test_the_total_is_bounded_when_each_source_is_within_its_own_bound() -> None
     assert max(counts) <= 2 * min(counts) + 2
 
 
+def test_the_bound_holds_when_every_line_has_a_logger_of_its_own() -> None:
+    store = LogStore(1_000_000)
+    store.add_text("a", "first", 20, "log")
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(8_000):
+            store.add_text("a", "x", 20, "log", f"request.{number:08d}." + "n" * 170)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert store.bytes <= 1_000_000
+    assert taken < 1_050_000
+    assert len(store.read().lines) > 1_000
+
+
+def test_the_name_of_a_logger_is_cut_where_it_is_absurd() -> None:
+    store = LogStore(1_000_000)
+    for number in range(50):
+        store.add_text("a", f"line {number}", 20, "log", "n" * 100_000 + str(number))
+    assert store.bytes < 10_000
+    assert {line.logger for line in store.read().lines} == {"n" * 199 + "…"}
+
+
+def test_a_source_that_has_nothing_to_give_spares_none_of_the_others() -> None:
+    """What is remembered of the lines that it lost may make it the largest."""
+    store = LogStore(200_000)
+    for _ in range(20_000):
+        store.add_text("once noisy", "x", 20, "stdout")
+    for number in range(20_000):
+        store.add_text(f"worker/{number % 40}", "some more words", 20, "stdout")
+    assert store.bytes <= 200_000
+
+
 def test_what_was_let_go_is_counted_from_where_the_reader_was() -> None:
     store = LogStore(100_000)
     for number in range(6_000):
@@ -82,7 +117,7 @@ def test_what_was_let_go_is_counted_from_where_the_reader_was() -> None:
         assert gone[name] + len(held[name]) == 6_000
     # then a reader that is not far behind hears the exact count, wherever it was
     for name, first in (("a", 1), ("b", 2)):
-        for behind in (1, 7, 50, 130):
+        for behind in (1, 7, 50, 110):
             after = held[name][0] - 2 * behind
             assert store.read(frozenset({name}), after=after).missed == behind - 1, (name, behind)
         # and one that is far behind at most a block more

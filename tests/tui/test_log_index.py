@@ -184,7 +184,7 @@ def test_a_search_goes_on_while_lines_come_and_go() -> None:
 
 def test_a_view_keeps_no_block_that_the_store_has_let_go() -> None:
     """Nor does an export that has ended; without the garbage collector, which hardly runs on the screen."""
-    store, index = LogStore(100_000), LogIndex()
+    store, index = LogStore(120_000), LogIndex()
     write(store, random.Random(5), 500)
     index.set_filter(LogFilter.parse("odd"))
     index.look(store.holdings())
