@@ -1,6 +1,7 @@
 """Write a starter project: routemq.toml, which explains itself, and example handlers in routes/.
 
-Nothing that is there already is changed: when one of the files exists, none is written.
+Nothing that is there already is changed: when one of the files exists, none is written. A .gitignore that
+exists is left as it is; what it lacks is said.
 
 examples:
   routemq-tui init
@@ -16,6 +17,9 @@ from routemq_tui.errors import ExitCode, RoutemqError
 
 NAME = "init"
 HELP = "write a starter project"
+
+_IGNORED = (".routemq/", ".env", "routemq.local.toml")
+"""What no repository should have: what the program keeps here, and passwords."""
 
 
 class InitError(RoutemqError):
@@ -44,13 +48,28 @@ def run(arguments: argparse.Namespace) -> int:
         raise InitError(f"nothing was written, since these exist: {', '.join(existing)}")
     try:
         write_files(folder, files)
+        ignored = _write_gitignore(folder / ".gitignore")
     except OSError as error:
         raise InitError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
     for path in files:
         print(f"wrote {folder / path}")
+    print(ignored)
     option = "" if folder == Path() else f" -c {folder / CONFIG_NAME}"
     print(f"\nnext: routemq-tui{option}\n      routemq-tui check{option}")
     return ExitCode.OK
+
+
+def _write_gitignore(path: Path) -> str:
+    """What to tell of it."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.writelines(f"{each}\n" for each in _IGNORED)
+    except FileExistsError:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
+        there = {line.strip().strip("/") for line in lines}
+        missing = [each for each in _IGNORED if each.strip("/") not in there]
+        return f"left {path} as it is" + (f"; add to it: {' '.join(missing)}" if missing else "")
+    return f"wrote {path}"
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:

@@ -35,10 +35,13 @@ class StateFolderError(RoutemqError):
 
 
 def state_folder(root: Path) -> Path:
-    """`.routemq/` beside the configuration, made if need be."""
+    """`.routemq/` beside the configuration, made if need be; then git does not look into it."""
     folder = root / STATE_FOLDER
     try:
+        is_new = not folder.exists()
         folder.mkdir(mode=0o700, exist_ok=True)
+        if is_new:
+            (folder / ".gitignore").write_text("*\n")
         found = folder.stat()
         if found.st_mode & 0o077 and found.st_uid == os.geteuid():  # a mounted volume is somebody else's
             folder.chmod(0o700)  # it holds payloads and the control socket

@@ -28,7 +28,7 @@ def written(folder: Path) -> list[str]:
 def test_init_writes_a_project_that_checks_and_keeps_what_the_file_teaches(tmp_path: Path) -> None:
     done = run("init", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert written(tmp_path) == sorted(STARTER)
+    assert written(tmp_path) == sorted([".gitignore", *STARTER])
     ours, theirs = ((folder / "routemq.toml").read_text() for folder in (REPOSITORY, tmp_path))
     assert tomllib.loads(theirs) == tomllib.loads(ours)
     comments = [[line for line in text.splitlines() if line.startswith("#")] for text in (ours, theirs)]
@@ -42,6 +42,18 @@ def test_init_takes_group_and_broker(tmp_path: Path) -> None:
     settings = tomllib.loads((tmp_path / "new/farm/routemq.toml").read_text())
     assert (settings["app"]["group"], settings["broker"]["url"]) == ("farm", "mqtt://h:1")
     assert "routemq-tui -c new/farm/routemq.toml" in done.stdout
+
+
+def test_git_is_told_what_is_no_part_of_the_project(tmp_path: Path) -> None:
+    done = run("init", "new", cwd=tmp_path)
+    assert (tmp_path / "new/.gitignore").read_text() == ".routemq/\n.env\nroutemq.local.toml\n"
+    assert "wrote new/.gitignore" in done.stdout
+    # but one that exists is its owner's
+    (tmp_path / ".gitignore").write_text("/.routemq\n*.pyc\n")
+    done = run("init", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "left .gitignore as it is; add to it: .env routemq.local.toml" in done.stdout
+    assert (tmp_path / ".gitignore").read_text() == "/.routemq\n*.pyc\n"
 
 
 @pytest.mark.parametrize("existing", ["routemq.toml", "routes/orders.py"])

@@ -51,7 +51,18 @@ def test_a_node_name_cannot_leave_the_folder(tmp_path: Path) -> None:
     lock = NodeLock(tmp_path, "../../etc/x")
     lock.acquire()
     lock.release()
-    assert [path.name for path in (tmp_path / ".routemq").iterdir()] == [".._.._etc_x.lock"]
+    names = {path.name for path in (tmp_path / ".routemq").iterdir()}
+    assert names == {".._.._etc_x.lock", ".gitignore"}
+
+
+def test_a_new_folder_is_kept_out_of_git(tmp_path: Path) -> None:
+    for text in ("*\n", ""):
+        lock = NodeLock(tmp_path, "local")
+        lock.acquire()
+        lock.release()
+        ignore = tmp_path / ".routemq" / ".gitignore"
+        assert ignore.read_text() == text
+        ignore.write_text("")  # whoever changes it is left alone
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
