@@ -95,6 +95,10 @@ class BrokerHost:
         address = str(self.address) if self.address else self._settings.url
         return BrokerSnapshot(self.kind, address, state, self._version, reason, self._dropped)
 
+    @property
+    def is_up(self) -> bool:
+        return self._state is BrokerState.UP or (self._starter is None and self.workers_connected)
+
     def queued(self, group: str, topic_filter: str) -> int | None:
         """Messages that wait for the members of a share group; None where the broker does not tell."""
         return self._queues.get((group, topic_filter)) if self._state is BrokerState.UP else None

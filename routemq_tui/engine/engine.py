@@ -272,6 +272,7 @@ class Engine:
         address = self._broker.address
         self._instance.write(address)
         self._supervisor.reconcile(now, address)
+        self._supervisor.broker_is(self._broker.is_up)
         if not self._supervisor.stopping:
             self._traffic.reconcile(now, address)
 

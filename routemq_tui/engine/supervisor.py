@@ -15,7 +15,7 @@ from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.states import Event, WorkerState
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
-from routemq_tui.worker.spec import BrokerAddress, TurnTap
+from routemq_tui.worker.spec import BrokerAddress, ConnectNow, TurnTap
 
 STARTS_PER_STEP = 8
 """A start takes about 5 ms; between steps commands and reports get their turn."""
@@ -27,6 +27,7 @@ EMPTYING_AT_END = 2.0
 class Supervisor:
     def __init__(self, config: Config, around: Surroundings) -> None:
         self._left_behind: dict[str, str] = {}
+        self._broker_up = True
         self.crews = {route.name: Crew(config, route, around, self._left_behind) for route in config.routes}
         self.more_to_start = False
         self.stopping = False
@@ -51,6 +52,15 @@ class Supervisor:
     def tapped(self) -> bool:
         """Whether messages of any route are told one by one."""
         return any(crew.tapped for crew in self.crews.values())
+
+    def broker_is(self, up: bool) -> None:
+        """Who waits for a broker that is back waits no longer."""
+        back = up and not self._broker_up
+        self._broker_up = up
+        if back:
+            for slot in self:
+                if slot.process is not None and not slot.connected:
+                    slot.process.send(ConnectNow())
 
     @property
     def desired(self) -> dict[str, int]:

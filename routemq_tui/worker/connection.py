@@ -8,6 +8,7 @@ here has jitter and tells the engine, and all pings are the guardian's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class Connection:
         self._asked_at = 0.0
         self._subscribed_at: float | None = None
         self._back_off = BackOff()
+        self._hurry = asyncio.Event()
         self._close_reason = ""
         self._close_fault: tls.Fault | None = None
         """Of a connection on which nobody answered CONNECT."""
@@ -105,7 +107,9 @@ class Connection:
                 return self._verdict
             delay = self._back_off.next_delay(time.monotonic())
             self._report(Disconnected(reason=reason, retry_in=delay))
-            await asyncio.sleep(delay)
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), delay)
         return ExitCode.OK
 
     def _warn_if_insecure(self) -> None:
@@ -115,6 +119,10 @@ class Connection:
     def _leaves(self) -> bool:
         """Not the attribute: a type checker takes that for unchanged over an await."""
         return self._leaving
+
+    def try_now(self) -> None:
+        """End a back-off that is under way."""
+        self._hurry.set()
 
     def stay_away(self) -> None:
         """Do not connect again when this connection goes."""

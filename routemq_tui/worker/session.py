@@ -29,8 +29,8 @@ from routemq_tui.worker.hot_path import HotPath
 from routemq_tui.worker.intake import Intake
 from routemq_tui.worker.letters import StoreOutlet, TopicOutlet
 from routemq_tui.worker.receipts import Receipts
+from routemq_tui.worker.spec import ConnectNow, Pause, Resume, TurnTap, WorkerCommand, WorkerSpec
 from routemq_tui.worker.spec import Drain as DrainCommand
-from routemq_tui.worker.spec import Pause, Resume, TurnTap, WorkerCommand, WorkerSpec
 from routemq_tui.worker.tap import Tap
 
 TICK_SECONDS = 0.5
@@ -183,6 +183,8 @@ class WorkerSession:
                 self._dispatcher.set_paused(False)
             case TurnTap():
                 self._tap.turn(command.on)
+            case ConnectNow():
+                self._connection.try_now()
             case DrainCommand():
                 self._start_drain(command, ExitCode.OK)
 

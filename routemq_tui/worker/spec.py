@@ -118,7 +118,11 @@ class TurnTap(msgspec.Struct, tag=True, frozen=True):
     on: bool
 
 
-WorkerCommand = Drain | Pause | Resume | TurnTap
+class ConnectNow(msgspec.Struct, tag=True, frozen=True):
+    """The broker is back: do not wait for the end of a back-off."""
+
+
+WorkerCommand = Drain | Pause | Resume | TurnTap | ConnectNow
 
 
 # -- worker to engine ----------------------------------------------------------------------------------

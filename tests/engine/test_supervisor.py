@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -22,7 +24,7 @@ from routemq_tui.engine.states import Status, WorkerState
 from routemq_tui.engine.supervisor import Supervisor
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
-from routemq_tui.worker.spec import BrokerAddress
+from routemq_tui.worker.spec import BrokerAddress, ConnectNow
 from tests.engine.rig import make_config, route
 
 
@@ -62,6 +64,20 @@ def test_a_route_replaced_is_scaled_by_its_own_workers(tmp_path: Path) -> None:
     autoscaler.look(scaler.next_look, 0)
     # then the new one is looked at
     assert scaler.thought == "waits: jobs/1 is stopped"
+
+
+def test_who_waits_for_the_broker_is_told_once_that_it_is_back(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, route(workers=2))
+    told: list[object] = []
+    connected, waits = inside.supervisor.crews["jobs"].slots.values()
+    for slot in (connected, waits):
+        slot.process = cast(
+            Any, SimpleNamespace(send=lambda command, name=slot.name: told.append((name, command)))
+        )
+    connected.words[cells.CONNECTED] = 1
+    for up in (True, False, False, True, True):
+        inside.supervisor.broker_is(up)
+    assert told == [("jobs/2", ConnectNow())]
 
 
 def test_an_engine_that_stops_waits_for_its_deadline_only(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from routemq_tui.errors import ExitCode
 from routemq_tui.worker import black_box, cells
 from routemq_tui.worker.spec import (
     Connected,
+    ConnectNow,
     Disconnected,
     ImportFailed,
     Refused,
@@ -46,6 +48,28 @@ def test_an_unreachable_broker_is_tried_again_with_growing_pauses(project: Make)
     assert black_box.in_hand_fingerprints(worker.words) == ()
     # and a drain ends it although it was never connected
     assert worker.drain(keep_session=True) == ExitCode.OK
+
+
+def test_a_back_off_ends_when_the_engine_says_that_the_broker_is_back(
+    project: Make, mosquitto: Mosquitto
+) -> None:
+    # given a worker that will wait for a while
+    here = project(RECORD)
+    mosquitto.stop()
+    worker = here.worker()
+    worker.start()
+    waits = worker.wait_until(
+        lambda: next(
+            (each for each in worker.reports if isinstance(each, Disconnected) and each.retry_in > 1.5), None
+        ),
+        what="a long pause",
+    )
+    since = time.monotonic()
+    mosquitto.start()
+    worker.send(ConnectNow())
+    worker.wait_for(Subscribed)
+    assert waits is not None
+    assert time.monotonic() - since < waits.retry_in
 
 
 def test_a_broker_that_comes_later_is_found(project: Make, mosquitto: Mosquitto) -> None:
