@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 from routemq_tui import __version__
+from routemq_tui.commands import output
 from routemq_tui.errors import ExitCode, RoutemqError
 
 COMMANDS = ("run", "web", "check", "demo", "init", "publish", "ctl", "plan", "dead-letters")
@@ -33,7 +33,8 @@ examples:
   routemq-tui publish sensors/1/temperature '{"celsius": 21}'
 
 `routemq-tui COMMAND --help` tells more. Exit codes: 0 as asked, 1 another error, 2 wrong configuration,
-handler or command line, 4 broker refused, 7 already running, 8 broker unavailable, 9 workers given up.
+handler or command line, 4 broker refused, 7 already running, 8 broker unavailable, 9 workers given up,
+74 the output cannot be written (141: nobody reads it).
 """
 
 
@@ -49,16 +50,26 @@ class CommandModule(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code. Expected errors are told in words, without a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    output.write_anything()
     try:
-        return int(_dispatch(words))
+        code = int(_dispatch(words))
+        sys.stdout.flush()  # What cannot be written is noticed here, not while the interpreter ends.
+        return code
     except RoutemqError as error:
         _tell(error)
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
+        output.silence_stdout()
         return _PIPE_CLOSED
+    except OSError as error:
+        lost = output.why_lost(error)
+        if lost is None:
+            raise
+        output.complain(lost)
+        output.silence_stdout()
+        return output.OUTPUT_LOST
 
 
 def load_command(name: str) -> CommandModule:
@@ -95,9 +106,7 @@ def _run_command(name: str, words: list[str]) -> int:
         named = next((word for word in rest if word in COMMANDS), None)
         hint = f" (the command comes first: routemq-tui {named} …)" if named else ""
         parser.error(f"unknown argument: {' '.join(rest)}{hint}")
-    code = command.run(arguments)
-    sys.stdout.flush()  # A closed pipe is noticed here, not while the interpreter ends.
-    return code
+    return command.run(arguments)
 
 
 def _help() -> str:
@@ -129,10 +138,3 @@ def _tell(error: RoutemqError) -> None:
 
 def _complain(text: str) -> None:
     print(f"routemq-tui: {text}", file=sys.stderr)
-
-
-def _silence_stdout() -> None:
-    """Let the interpreter's last flush of a closed pipe go to nowhere instead of failing."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from routemq_tui.commands.output import OUTPUT_LOST, complain
 from routemq_tui.config.model import Config
 from routemq_tui.engine.commands import Stop
 from routemq_tui.engine.engine import Engine
@@ -85,7 +86,12 @@ def _run_plain(engine: Engine, duration: float | None, why: str, log_format: str
     from routemq_tui.headless.json_lines import JsonLines
 
     wording = JsonLines() if log_format == "json" else None
-    code = headless.run(engine, duration=duration, out=sys.stdout, why=why, wording=wording)
+    try:
+        code = headless.run(
+            engine, duration=duration, out=sys.stdout, why=why, wording=wording, complain=complain
+        )
+    except headless.OutputLostError:
+        return OUTPUT_LOST
     return engine.exit_code if code == ExitCode.OK else code
 
 
@@ -115,14 +121,18 @@ def layout_file(config: Config) -> Path | None:
 
 @contextmanager
 def _stopping_on_signals(engine: Engine) -> Iterator[None]:
-    """The first signal drains, the second one forces. The screen sees the engine stop and leaves."""
+    """The first signal drains, the second one forces. The screen sees the engine stop and leaves.
+
+    A hangup never forces: a terminal that goes may send it several times, and after another signal.
+    """
     seen = 0
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal seen
+        force = seen > 0 and number != signal.SIGHUP
         seen += 1
         # On a thread of its own: the signal may have interrupted a `send` that holds the engine's lock.
-        threading.Thread(target=engine.send, args=(Stop(force=seen > 1),), daemon=True).start()
+        threading.Thread(target=engine.send, args=(Stop(force=force),), daemon=True).start()
 
     before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
     try:

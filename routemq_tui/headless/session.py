@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
@@ -17,6 +17,7 @@ from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode
 from routemq_tui.headless.lines import PlainLines, Wording
 from routemq_tui.headless.notify import SystemdNotifier
+from routemq_tui.headless.output import Output, OutputLostError
 from routemq_tui.headless.summary import Summary
 
 _TICK = 0.1
@@ -28,6 +29,9 @@ _BATCHES = 5
 """Log batches printed a tick; whoever logs more than that loses the oldest lines, and is told how many."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _RELOADING = "SIGHUP"
+_LAST_LINES = 3.0
+"""Seconds that whoever reads us has for the rest, in the end."""
+_ENDED = (EngineState.STOPPING, EngineState.STOPPED)
 
 
 def run(
@@ -37,24 +41,34 @@ def run(
     out: TextIO,
     why: str = "no terminal",
     wording: Wording | None = None,
+    complain: Callable[[str], object] = lambda text: None,
 ) -> int:
     """Print what happens until the engine has stopped; returns the exit code.
 
     SIGINT and SIGTERM drain, a second one forces; SIGHUP reads the configuration anew. After `duration`
     seconds it stops by itself and prints a summary; BROKER_UNAVAILABLE then, when the broker was never there.
-    WORKERS_FAILED when any worker was given up; with none left but such, it stops by itself. A closed `out`
-    raises BrokenPipeError; the caller stops the engine then.
+    WORKERS_FAILED when any worker was given up; with none left but such, it stops by itself. When `out` is
+    closed or fails, the workers are drained and BrokenPipeError or OutputLostError is raised. `complain` is
+    told what cannot be said there, and why.
     """
-    return _Session(engine, duration, out, why, wording or PlainLines()).run()
+    return _Session(engine, duration, out, why, wording or PlainLines(), complain).run()
 
 
 class _Session:
     def __init__(
-        self, engine: EnginePort, duration: float | None, out: TextIO, why: str, wording: Wording
+        self,
+        engine: EnginePort,
+        duration: float | None,
+        out: TextIO,
+        why: str,
+        wording: Wording,
+        complain: Callable[[str], object],
     ) -> None:
         self._engine = engine
         self._duration = duration
-        self._out = out
+        self._output = Output(out, self._dropped)
+        self._output_lost = False
+        self._complain = complain
         self._why = why
         self._wording = wording
         self._pids: dict[str, int] = {}
@@ -78,13 +92,24 @@ class _Session:
                 self._systemd.look(snapshot)
                 if snapshot.state is EngineState.STOPPED:
                     break
-                self._out.flush()
                 time.sleep(_TICK)
-        if self._duration is not None:
-            self._print(*self._wording.summary(self._summary, time.time()))
-        self._out.flush()
-        self._systemd.close()
+            if self._duration is not None:
+                self._print(*self._wording.summary(self._summary, time.time()))
+            self._finish()
         return self._exit_code()
+
+    def _finish(self) -> None:
+        """See to what is not written yet; a signal says not to wait for that."""
+        self._signals.clear()
+        left = self._output.close(_LAST_LINES, hurry=lambda: bool(self._signals))
+        self._systemd.close()
+        if left:
+            self._complain(f"up to {left} lines were not written: nobody read them")
+        if self._output.error is not None:
+            self._look_at_output()
+            if isinstance(self._output.error, BrokenPipeError):
+                raise self._output.error
+            raise OutputLostError from self._output.error
 
     def _exit_code(self) -> ExitCode:
         if self._given_up:
@@ -103,15 +128,32 @@ class _Session:
             self._pids |= {worker.name: worker.pid for worker in route.workers if worker.pid is not None}
         self._print_logs()
         self._print_status(snapshot)
+        self._look_at_output()
         self._stop_when_asked(snapshot)
 
     # -- what is printed ----------------------------------------------------------------------------------
 
     def _print(self, *lines: str) -> None:
-        self._out.write("".join(f"{line}\n" for line in lines))
+        self._output.put(lines)
 
     def _say(self, text: str, level: str = "INFO") -> None:
         self._print(self._wording.said(time.time(), level, text))
+
+    def _dropped(self, count: int) -> str:
+        text = f"{count} lines were dropped here: nobody read them in time"
+        return self._wording.said(time.time(), "WARNING", text)
+
+    def _look_at_output(self) -> None:
+        error = self._output.error
+        if error is None or self._output_lost:
+            return
+        self._output_lost = True
+        if not isinstance(error, BrokenPipeError):  # whoever closes a pipe knows
+            self._complain(
+                f"standard output cannot be written: {error.strerror or error}; draining the workers"
+            )
+        if not self._stops:
+            self._stop("nobody is told any more")
 
     def _print_logs(self) -> None:
         logs = self._engine.logs
@@ -148,10 +190,12 @@ class _Session:
                 self._stop("every worker was given up")
         while self._signals:
             name = self._signals.pop(0)
-            if name == _RELOADING and not self._stops:
-                self._reload()
-            else:
+            if name != _RELOADING:
                 self._stop(name)
+            elif self._stops or snapshot.state in _ENDED:
+                self._say(f"{_RELOADING}: ignored, since the workers are being drained")
+            else:
+                self._reload()
         if self._deadline is not None and time.monotonic() >= self._deadline and not self._stops:
             self._stop("the time is up")
 

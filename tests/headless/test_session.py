@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,9 +18,11 @@ from routemq_tui import headless
 from routemq_tui.engine.commands import Command, Reload, Stop
 from routemq_tui.engine.snapshot import EngineState
 from routemq_tui.errors import ExitCode
+from routemq_tui.headless import output, session
 from routemq_tui.headless.json_lines import JsonLines
 from tests.fakes.engine import FakeEngine
 from tests.fakes.snapshots import all_failed, broker_down, busy, draining
+from tests.waiting import wait_until
 
 
 class Out(io.StringIO):
@@ -83,6 +88,7 @@ def test_a_duration_ends_it_with_a_summary_and_code_0() -> None:
     assert len({len(line) for line in table}) == 1, "columns are aligned"
 
 
+STOPPED = EngineState.STOPPED
 _OTHER_WORKERS = ["alerts/1", "alerts/2", "orders/1"]
 
 
@@ -98,6 +104,27 @@ def test_a_hangup_reads_the_configuration_anew() -> None:
     out.when("reading the configuration anew", signal_us(signal.SIGTERM))
     assert headless.run(engine, duration=None, out=out) == ExitCode.OK
     assert engine.commands == [Reload(), Stop()]
+
+
+@pytest.mark.parametrize("why", ["a signal", "the time", "ctl stop"])
+def test_a_hangup_while_the_workers_drain_is_ignored(why: str) -> None:
+    # given workers that finish only when they are forced to
+    engine = FakeEngine(busy())
+    engine.stops_only_by_force()
+    if why == "ctl stop":
+        engine.show(state=EngineState.STOPPING)
+        out = Out().when("until SIGINT", signal_us(signal.SIGHUP))
+    elif why == "the time":
+        out = Out().when("the time is up", signal_us(signal.SIGHUP))
+    else:
+        out = Out().when("until SIGINT", signal_us(signal.SIGTERM))
+        out.when("draining the workers", signal_us(signal.SIGHUP))
+    # when the terminal is gone, or somebody reloads
+    out.when("SIGHUP: ignored, since the workers are being drained", lambda: engine.show(state=STOPPED))
+    duration = 0.1 if why == "the time" else None
+    assert headless.run(engine, duration=duration, out=out) == ExitCode.OK
+    # then nothing is forced and nothing is read anew
+    assert engine.commands == ([] if why == "ctl stop" else [Stop()])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -188,13 +215,83 @@ def test_lines_the_store_let_go_are_counted() -> None:
     assert sum("late" in line for line in out.lines) == 10
 
 
-def test_a_closed_pipe_is_raised_to_the_caller() -> None:
-    class Closed(io.StringIO):
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC, errno.EIO])
+def test_when_nothing_can_be_written_any_more_the_workers_drain(number: int) -> None:
+    # given an output that fails after the first line
+    class Failing(Out):
         def write(self, text: str) -> int:
-            raise BrokenPipeError
+            if "until SIGINT" not in text:
+                raise OSError(number, os.strerror(number))
+            return super().write(text)
 
-    with pytest.raises(BrokenPipeError):
-        headless.run(engine_at_work(), duration=None, out=Closed())
+    engine, said = engine_at_work(), list[str]()
+    engine.on_command = lambda command: engine.show(state=EngineState.STOPPING)
+    before = signal.getsignal(signal.SIGHUP)
+    out = Failing().when("until SIGINT", lambda: engine.logs.add("temperature/1", "second"))
+
+    def finish() -> None:
+        wait_until(lambda: engine.commands, what="it stops")
+        os.kill(os.getpid(), signal.SIGHUP)  # as from a terminal that is closed
+        wait_until(lambda: engine.logs.reads > reads + 3, what="it goes on meanwhile")
+        engine.show(state=STOPPED)
+
+    reads = engine.logs.reads
+    ending = threading.Thread(target=finish)
+    ending.start()
+    # then that is said, the drain is seen to its end, and the caller is told
+    error = BrokenPipeError if number == errno.EPIPE else headless.OutputLostError
+    with pytest.raises(error):
+        headless.run(engine, duration=None, out=out, complain=said.append)
+    ending.join()
+    assert engine.commands == [Stop()]
+    told = f"standard output cannot be written: {os.strerror(number)}; draining the workers"
+    assert said == ([] if number == errno.EPIPE else [told])
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+@pytest.mark.parametrize("end", ["signal", "duration"])
+def test_a_reader_that_does_not_read_keeps_it_neither_from_stopping_nor_from_reloading(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_LAST_LINES", 0.3)
+    engine, said = FakeEngine(busy()), list[str]()
+    reading, writing = os.pipe()
+    for number in range(2000):
+        engine.logs.add("temperature/1", f"{number} {'x' * 100}")
+
+    def answer(command: Command) -> None:
+        if isinstance(command, Stop):
+            engine.show(state=STOPPED)
+        else:
+            signal_us(signal.SIGTERM)()
+
+    engine.on_command = answer
+    if end == "signal":
+        threading.Timer(0.5, signal_us(signal.SIGHUP)).start()
+    with os.fdopen(writing, "w") as out:
+        began = time.monotonic()
+        duration = 0.5 if end == "duration" else None
+        assert headless.run(engine, duration=duration, out=out, complain=said.append) == ExitCode.OK
+        assert time.monotonic() - began < 5.0
+        assert engine.commands == ([Stop()] if end == "duration" else [Reload(), Stop()])
+        assert re.fullmatch(r"up to \d+ lines were not written: nobody read them", said[0])
+        os.close(reading)
+
+
+def test_what_was_dropped_is_told_in_the_form_of_the_other_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "MOST_LINES", 10)
+    for wording in (None, JsonLines()):
+        engine = engine_at_work()
+        for number in range(500):
+            engine.logs.add("temperature/1", f"line {number}")
+        out = Out()
+        headless.run(engine, duration=0.0, out=out, wording=wording)
+        told = next(line for line in out.lines if "dropped here" in line)
+        count = re.search(r"(\d+) lines were dropped here: nobody read them in time", told)
+        assert count is not None
+        shown = sum('"line ' in line or " line " in line for line in out.lines)
+        assert int(count[1]) >= 490 - shown
+        assert (json.loads(told)["level"] if wording else told.split()[1]) == "WARNING"
 
 
 def test_json_lines_are_objects_with_time_level_and_what() -> None:
