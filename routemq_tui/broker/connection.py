@@ -16,6 +16,10 @@ log = logging.getLogger("routemq_tui.broker")
 
 FIRST_PACKET = 256 * 1024
 """Largest CONNECT: nobody has introduced themselves yet."""
+SLICE = 0.02
+"""Seconds of one client's packets, after which others have their turn."""
+STRIDE = 4
+"""Packets between two looks at the clock."""
 
 
 class Conversation(Protocol):
@@ -71,8 +75,15 @@ class Connection(asyncio.Protocol):
             self._rest += data
             if len(self._rest) < self._wanted:
                 return
-            data = bytes(self._rest)
-            self._rest.clear()
+            data = self._take_rest()
+        self._work_on(data)
+
+    def _take_rest(self) -> bytes:
+        data = bytes(self._rest)
+        self._rest.clear()
+        return data
+
+    def _work_on(self, data: bytes) -> None:
         try:
             used = self._take_packets(data)
         except PacketError as violation:
@@ -87,10 +98,11 @@ class Connection(asyncio.Protocol):
                 self._rest += memoryview(data)[used:]
 
     def _take_packets(self, data: bytes) -> int:
-        """Hand on every whole packet; returns how many bytes they took."""
+        """Hand on every whole packet that time allows; returns how many bytes they took."""
         assert self.conversation is not None
         handle = self.conversation.handle
         position, size = 0, len(data)
+        until, unwatched = time.monotonic() + SLICE, STRIDE
         while size - position >= 2:
             length = data[position + 1]
             start = position + 2
@@ -110,8 +122,25 @@ class Connection(asyncio.Protocol):
             position = end
             if self.closing:
                 return position
+            unwatched -= 1
+            if not unwatched:
+                unwatched = STRIDE
+                if time.monotonic() >= until and position < size:
+                    self._go_on_later()
+                    break
         self._wanted = 0
         return position
+
+    def _go_on_later(self) -> None:
+        """Let the others have their turn before the rest of what came, and read no more until then."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.closing and self._transport is not None:
+            self._transport.resume_reading()
+            self._work_on(self._take_rest())
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -8,7 +8,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from routemq_tui.broker import wire
-from routemq_tui.broker.reasons import TOPIC_ALIAS_INVALID, PacketError, malformed, protocol_error
+from routemq_tui.broker.reasons import (
+    QUOTA_EXCEEDED,
+    TOPIC_ALIAS_INVALID,
+    PacketError,
+    malformed,
+    protocol_error,
+)
 from routemq_tui.broker.wire import Reader
 
 CONNECT: Final = 1
@@ -106,6 +112,9 @@ TABLE: Final[dict[int, Property]] = {
 }
 """As a client may send them; a broker's own Subscription Identifier on PUBLISH is written by `message`."""
 
+MOST: Final = 1000
+"""Properties in one packet; millions of empty ones would hold up everybody."""
+
 _CONSUMED = frozenset((MESSAGE_EXPIRY, TOPIC_ALIAS, WILL_DELAY))
 """Of a message's properties those the broker acts on; all others reach the subscriber byte for byte."""
 
@@ -120,7 +129,11 @@ def read(reader: Reader, packet: int) -> tuple[Properties, bytes]:
         raise malformed("the properties are longer than the packet")
     found: Properties = {}
     passing: list[bytes] = []
+    count = 0
     while reader.at < end:
+        count += 1
+        if count > MOST:
+            raise PacketError(QUOTA_EXCEEDED, f"more than {MOST} properties in one packet")
         start = reader.at
         code = reader.varint()
         entry = TABLE.get(code)

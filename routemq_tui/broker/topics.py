@@ -16,9 +16,9 @@ def valid_name(topic: str, levels: int) -> bool:
 
 def valid_filter(text: str, levels: int) -> bool:
     """Whether it can be subscribed to: `+` fills a level, `#` fills the last one."""
-    parts = text.split("/")
-    if not text or len(parts) > levels:
+    if not text or text.count("/") >= levels:
         return False
+    parts = text.split("/")
     last = len(parts) - 1
     for at, part in enumerate(parts):
         if "#" in part and (part != "#" or at != last):

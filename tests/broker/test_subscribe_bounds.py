@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import psutil
 import pytest
 
 from tests.broker.conftest import Connect, Start
-from tests.broker.raw import PINGRESP, SUBACK, UNSUBACK, ClosedError, RawClient, packet, text
+from tests.broker.raw import PINGRESP, PUBACK, SUBACK, UNSUBACK, ClosedError, RawClient, block, packet, text
 from tests.waiting import wait_until
 
 MEBIBYTE = 1024 * 1024
@@ -75,6 +76,42 @@ def test_many_packets_that_ask_for_all_hold_up_nobody(connect: Connect, start: S
     greedy.send(many(["+/#/nope", "+/nope"]) * 4000)
 
     assert max(answered_in(other) for _ in range(5)) < PATIENCE
+
+
+def test_many_packets_that_are_much_work_hold_up_nobody(connect: Connect, start: Start) -> None:
+    broker = start()
+    greedy, other = connect(port=broker.port), connect(port=broker.port)
+    halves = itertools.islice(itertools.product("+a", repeat=10), 1000)
+    greedy.send(many(["/".join(levels) for levels in halves]))
+    greedy.expect(SUBACK)
+    topics = ("/".join(["a"] * 9 + [str(number)]) for number in range(10_000))
+
+    connect(port=broker.port).send(b"".join(packet(0x30, text(topic) + b"\x00") for topic in topics))
+
+    assert max(answered_in(other) for _ in range(5)) < PATIENCE
+
+
+def test_packets_of_many_slices_are_handled_in_order(connect: Connect, start: Start) -> None:
+    broker = start()
+    publisher, subscriber = connect(port=broker.port), connect(port=broker.port, window=60_000)
+    subscriber.subscribe("t", 1)
+    frames = [packet(0x32, text("t") + b"\0\1\0" + number.to_bytes(4, "big")) for number in range(20_000)]
+
+    publisher.send(b"".join(frames) + b"\xc0\x00")
+
+    numbers = [int.from_bytes(subscriber.published().payload, "big") for _ in range(20_000)]
+    assert numbers == list(range(20_000))
+    assert [publisher.read()[0] >> 4 for _ in range(20_001)] == [PUBACK] * 20_000 + [PINGRESP]
+
+
+def test_the_properties_of_a_packet_are_bounded(connect: Connect) -> None:
+    client = connect()
+    client.publish("t", properties=block(b"\x26\0\0\0\0" * 1000))
+    assert client.nothing_comes()
+
+    client.publish("t", properties=block(b"\x26\0\0\0\0" * 1001))
+
+    assert client.disconnect_reason() == 0x97
 
 
 def test_a_filter_that_stands_there_twice_gets_its_retained_messages_once(connect: Connect) -> None:
