@@ -9,15 +9,13 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+from routemq_tui import children
 from routemq_tui.errors import ExitCode, RoutemqError
 
 HOST = "127.0.0.1"
@@ -65,7 +63,7 @@ class EmbeddedBroker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                env=_environment(),
+                env=children.environment(),
             )
             broker = cls(process, listener.getsockname()[1])
         try:
@@ -167,17 +165,7 @@ def _listener(port: int, any_port: bool) -> socket.socket:
 
 
 def _command(listener: int, limits: Mapping[str, int]) -> list[str]:
-    command = [sys.executable, "-P", "-m", "routemq_tui.broker", "--listener", str(listener)]
+    command = [*children.MODULE, "routemq_tui.broker", "--listener", str(listener)]
     for name, value in limits.items():
         command += ["--limit", f"{name}={value}"]
     return command
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this very package, and nothing that happens to lie in the working directory."""
-    environment = dict(os.environ)
-    root = str(Path(__file__).resolve().parents[2])
-    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        known = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = root if not known else f"{root}{os.pathsep}{known}"
-    return environment

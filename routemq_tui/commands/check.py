@@ -6,7 +6,6 @@ With --connect it connects to the broker once, too: exit code 4 when that refuse
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from routemq_tui.commands.broker_test import Outcome, connect_once
+from routemq_tui.commands.module_names import name_problems
 from routemq_tui.commands.options import add_config_arguments, load_from
 from routemq_tui.config.handler_check import HandlerCheck, check_handlers
 from routemq_tui.config.load import ConfigError
@@ -31,7 +31,17 @@ from routemq_tui.tui.keymap import key_lines, key_problems
 NAME = "check"
 HELP = "check the configuration and every handler, and print the plan"
 
-_HEADINGS = ("route", "filter", "subscription", "qos", "workers", "autoscale", "from", "handler", "location")
+_HEADINGS = (
+    "route",
+    "filter",
+    "subscription",
+    "qos",
+    "workers",
+    "autoscale",
+    "workers set in",
+    "handler",
+    "location",
+)
 _NUMERIC = {"qos", "workers"}
 
 
@@ -46,9 +56,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the plan to standard output, problems to standard error (with --json all to standard output)."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A topic may hold what the terminal's encoding has no letters for.
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         config = load_from(arguments)
     except ConfigError as error:
@@ -62,9 +69,12 @@ def run(arguments: Namespace) -> int:
         print("\n".join(key_lines(config.ui)) if not problems else "", end="" if problems else "\n")
         _print_problems(problems)
         return ExitCode.CONFIGURATION if problems else ExitCode.OK
+    names = name_problems(config)
+    misnamed = {problem.key for problem in names}
+    routes = tuple(each for each in config.routes if f"routes.{each.name}.handler" not in misnamed)
     with _stdout_to_stderr():
-        checked = check_handlers(config.routes, config.root, config.app.middleware)
-    others = (*check_traffic(config.traffic), *key_problems(config.ui))
+        checked = check_handlers(routes, config.root, config.app.middleware)
+    others = (*names, *check_traffic(config.traffic), *key_problems(config.ui))
     checked = replace(checked, problems=(*checked.problems, *others))
     tried = connect_once(config) if arguments.connect else None
     (_print_all_json if arguments.json else _print_all)(config, checked, tried)
@@ -101,7 +111,6 @@ def overlap_notes(routes: Sequence[RouteConfig]) -> list[str]:
 
 def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
     topic_filter = Template.parse(route.topic).filter
-    found = checked.found.get(route.name)
     return {
         "route": route.name,
         "filter": topic_filter,
@@ -109,9 +118,9 @@ def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
         "qos": route.qos,
         "workers": route.workers,
         "autoscale": f"{route.min_workers}-{route.max_workers}" if route.autoscale else None,
-        "from": _count_source(route),
+        "workers set in": _count_source(route),
         "handler": route.handler,
-        "location": found.location if found else None,
+        "location": checked.locations.get(route.name),
     }
 
 
@@ -162,7 +171,7 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
     for route in config.routes:
         found = checked.found.get(route.name)
         row = _row(route, checked)
-        row["workers_from"] = row.pop("from")
+        row["workers_from"] = row.pop("workers set in")
         row["autoscale"] = _autoscale_as_json(route)
         routes.append(
             row

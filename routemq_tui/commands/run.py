@@ -1,7 +1,8 @@
 """Run the routes of routemq.toml: the live screen in a terminal, plain lines anywhere else.
 
 The engine starts the broker (unless the configuration names one), the workers and the example traffic, and
-all of them end with it. SIGINT, SIGTERM and SIGHUP drain the workers first; a second signal does not wait.
+all of them end with it. SIGINT and SIGTERM drain the workers first; a second one does not wait. SIGHUP drains
+the workers of a live screen, whose terminal is gone; with plain lines it reads the configuration anew.
 
 examples:
   routemq-tui                          the live screen
@@ -81,12 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_again(arguments: argparse.Namespace) -> Config:
     """The configuration as the same command would find it now; raises ConfigError."""
+    from routemq_tui.commands.module_names import name_problems
     from routemq_tui.config.load import ConfigError
     from routemq_tui.publisher.traffic import check_traffic
     from routemq_tui.tui.keymap import key_problems
 
     config = options.load_from(arguments)
-    problems = [*check_traffic(config.traffic), *key_problems(config.ui)]
+    problems = [*name_problems(config), *check_traffic(config.traffic), *key_problems(config.ui)]
     if problems:
         raise ConfigError(problems)
     return config

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,8 +20,8 @@ from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.config.model import Problem, RouteConfig
 from routemq_tui.config.source import printable
 from routemq_tui.routing.binding import BindError
-from routemq_tui.routing.declared import load_bound
-from routemq_tui.routing.handler import HandlerImportError
+from routemq_tui.routing.declared import load_bound, load_declared
+from routemq_tui.routing.handler import HandlerImportError, location
 from routemq_tui.routing.template import Template
 
 PATIENCE = 60.0
@@ -42,6 +42,8 @@ class _Fault(msgspec.Struct, frozen=True, tag=True):
     key: str
     message: str
     hint: str
+    location: str = ""
+    """Of a handler that was found and does not fit."""
 
 
 class _Fine(msgspec.Struct, frozen=True, tag=True):
@@ -59,6 +61,8 @@ class HandlerCheck:
     problems: tuple[Problem, ...]
     found: dict[str, FoundHandler]
     """By route, those that could be imported and bound."""
+    locations: dict[str, str] = field(default_factory=dict)
+    """By route, where its handler is written, as far as it was found."""
 
 
 def check_handlers(
@@ -70,6 +74,7 @@ def check_handlers(
     """
     problems: list[Problem] = []
     found: dict[str, FoundHandler] = {}
+    locations: dict[str, str] = {}
     left = list(routes)
     while left:
         answers, end = _ask_child(left, root, everywhere)
@@ -77,12 +82,15 @@ def check_handlers(
             fault = answer.fault if isinstance(answer, _Fine) else answer
             if isinstance(answer, _Fine):
                 found[route.name] = answer.handler
+            place = answer.handler.location if isinstance(answer, _Fine) else answer.location
+            if place:
+                locations[route.name] = place
             if fault is not None:
                 problems.append(_problem(route, fault))
         left = left[len(answers) :]
         if left:
             problems.append(_problem(left.pop(0), _Fault("handler", f"importing it {end}", "")))
-    return HandlerCheck(tuple(problems), found)
+    return HandlerCheck(tuple(problems), found, locations)
 
 
 def _ask_child(
@@ -149,11 +157,20 @@ def _look_at(route: RouteConfig, root: Path, everywhere: tuple[str, ...]) -> _Fa
             (*everywhere, *route.middleware),
             [each for each in (route.on_start, route.on_stop) if each is not None],
         )
-    except (HandlerImportError, BindError) as error:
+    except HandlerImportError as error:
         return _Fault("handler", error.reason, error.hint)
+    except BindError as error:
+        return _Fault("handler", error.reason, error.hint, _location(route, root))
     fault = concurrency_fault(route.concurrency, bound)
     handler = FoundHandler(bound.location, bound.is_async, tuple(bound.uses))
     return _Fine(handler, None if fault is None else _Fault("concurrency", *fault))
+
+
+def _location(route: RouteConfig, root: Path) -> str:
+    try:
+        return location(load_declared(route.handler, root).handler, root)
+    except HandlerImportError:
+        return ""
 
 
 def _problem(route: RouteConfig, fault: _Fault) -> Problem:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from routemq_tui.children import SAFE_PATH, own_path
 from routemq_tui.worker.environment import run_in
 
 PRELOAD = [
@@ -69,6 +70,28 @@ def _output_to(fd: int) -> Iterator[None]:
             os.close(copy)
 
 
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let a Python that is started now find our package, and not the working folder first.
+
+    The library starts its processes with -c, and a project may have a queue.py. Only for the moment of a
+    start, under the lock: the environment is the whole program's, and a worker gets that (`run_in`).
+    """
+    changed = {SAFE_PATH: "1"}
+    if (path := own_path()) is not None:
+        changed["PYTHONPATH"] = path
+    kept = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _is_open(fd: int) -> bool:
     try:
         os.fstat(fd)
@@ -90,7 +113,7 @@ def begin() -> None:
         _start_resource_tracker()
         read_end, write_end = os.pipe()
         try:
-            with _empty_main(), _output_to(write_end):
+            with _empty_main(), _output_to(write_end), _safe_path():
                 forkserver.ensure_running()
         except BaseException:
             os.close(read_end)
@@ -115,7 +138,7 @@ def start() -> int | None:
 
 def _start_resource_tracker() -> None:
     """Before the fork server, which would start it: it lives as long as the program, and the pipe with it."""
-    with Path(os.devnull).open("wb") as nowhere, _output_to(nowhere.fileno()):
+    with Path(os.devnull).open("wb") as nowhere, _output_to(nowhere.fileno()), _safe_path():
         resource_tracker.ensure_running()
 
 
@@ -132,8 +155,10 @@ def stop() -> None:
 
 def start_process(target: Callable[..., object], name: str, args: tuple[Any, ...]) -> ForkServerProcess:
     """A child of the fork server that runs `target`; from any thread, also while a screen is up."""
-    process = CONTEXT.Process(target=run_in, name=name, args=(dict(os.environ), target, args))
     with _empty_main():
+        process = CONTEXT.Process(target=run_in, name=name, args=(dict(os.environ), target, args))
+        with _safe_path():  # it may have died: then this starts another
+            forkserver.ensure_running()
         process.start()
     # The library asks each process in this set at every start whether it has ended; the engine knows.
     getattr(multiprocessing.process, "_children", set()).discard(process)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
 
+from routemq_tui import children
 from routemq_tui.config.model import Burst, TrafficConfig
 from routemq_tui.worker.spec import BrokerAddress
 
@@ -58,7 +58,8 @@ class TrafficProcess:
     def start(cls, traffic: Sequence[TrafficConfig], address: BrokerAddress) -> TrafficProcess:
         """Returns at once; the process connects, and connects again, by itself."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "routemq_tui.publisher"],
+            [*children.MODULE, "routemq_tui.publisher"],
+            env=children.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

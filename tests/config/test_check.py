@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from routemq_tui.cli import main
 from routemq_tui.errors import ExitCode
 from tests.config.project import ROUTE, write, write_handlers
 from tests.config.test_broken import run_check
@@ -44,8 +46,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None
 def test_the_plan_is_an_aligned_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_check() == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines[:4]] == [
-        ["ROUTE", "FILTER", "SUBSCRIPTION", "QOS", "WORKERS", "FROM", "HANDLER", "LOCATION"],
+    assert re.split(r"  +", lines[0]) == [
+        *("ROUTE", "FILTER", "SUBSCRIPTION", "QOS", "WORKERS", "WORKERS SET IN", "HANDLER", "LOCATION"),
+    ]
+    assert [line.split() for line in lines[1:4]] == [
         [
             *("temperature", "sensors/+/temperature", "$share/workers/sensors/+/temperature"),
             *("1", "3", "routemq.toml:6", "checked.sensors:temperature", "checked/sensors.py:1"),
@@ -117,6 +121,23 @@ def test_a_plan_with_a_broken_handler_is_shown_with_the_problem(
     assert captured.err.splitlines()[-1].startswith("routemq.toml:19: routes.bad.handler: ")
 
 
+def test_a_handler_that_does_not_fit_is_located_all_the_same(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "checked" / "shop.py").write_text(
+        "class Orders:\n    def __init__(self):\n        self.taken = 0\n\n"
+        "    def take(self, shop, context):\n        pass\n"
+    )
+    write(project, '[routes.bad]\ntopic = "orders/{shop}"\nhandler = "checked.shop:Orders.take"\n')
+    assert run_check() == ExitCode.CONFIGURATION
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].split()[-1] == "checked/shop.py:5"
+    assert "nothing is known for the parameter 'context' (checked/shop.py:5)" in captured.err
+    assert run_check("--json") == ExitCode.CONFIGURATION
+    (route,) = json.loads(capsys.readouterr().out)["routes"]
+    assert (route["location"], route["workers_from"]) == ("checked/shop.py:5", "default")
+
+
 def test_options_override_the_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "--broker",
@@ -155,6 +176,6 @@ def test_a_terminal_without_the_letters_of_a_topic_gets_escapes(
     write(project, ROUTE.replace("sensors/", "sensoren/küche/"))
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    assert run_check() == ExitCode.OK
+    assert main(["check"]) == ExitCode.OK
     sys.stdout.flush()
-    assert b"sensoren/k\\xfcche/+/temperature" in raw.getvalue()
+    assert b"sensoren/k\\u00fcche/+/temperature" in raw.getvalue()
