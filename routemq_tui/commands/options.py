@@ -57,7 +57,7 @@ def add_screen_arguments(parser: ArgumentParser) -> None:
         dest="remember",
         action="store_const",
         const=False,
-        help="neither use nor keep the remembered columns, order, zoom and theme",
+        help="neither use nor keep the remembered columns, order and theme",
     )
 
 

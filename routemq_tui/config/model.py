@@ -116,7 +116,7 @@ class UiConfig:
     mouse: bool = True
     """False leaves the mouse to the terminal."""
     remember: bool = True
-    """Keep columns, order, zoom and theme from one start to the next, in `.routemq/layout.json`."""
+    """Keep columns, order and theme from one start to the next, in `.routemq/layout.json`."""
     keys: Mapping[str, KeyWish] = field(default_factory=dict)
     """By id."""
 
@@ -297,3 +297,5 @@ class Config:
     """What `app.routers` was found to hold; their routes are among `routes`."""
     warnings: tuple[Problem, ...] = ()
     """Settings that are read but will not do what the reader may think."""
+    overlaid: tuple[str, ...] = ()
+    """What `routemq.local.toml` says otherwise than the file, a line each, to be told at the start."""

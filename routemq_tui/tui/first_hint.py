@@ -1,6 +1,11 @@
-"""One line for somebody who sees the screen for the first time; never again after that."""
+"""One line for somebody who sees the screen for the first time; never again after that.
+
+Its keys work where the cursor is at the start, on a route.
+"""
 
 from __future__ import annotations
+
+import re
 
 from textual.message import Message
 
@@ -11,12 +16,12 @@ from routemq_tui.tui.widgets.lines import Line, Lines, clipped
 HINT_SECONDS = 60.0
 BEGIN = " New here?"
 PARTS = (
-    ("«add»", "adds a worker"),
-    ("«kill»", "kills one"),
-    ("«filter»", "filters the log"),
-    ("«pane.next»", "goes on"),
-    ("«help»", "shows all keys"),
-    ("«back»", "hides this"),
+    "«add» adds a worker",
+    "«move.down» to one, «kill» kills it",
+    "«filter» filters the log",
+    "«pane.next» next pane",
+    "«help» all keys",
+    "«back» hides this",
 )
 LEFT_OUT = (3, 2, 1, 0)
 """Where there is no room, in this order."""
@@ -37,14 +42,12 @@ def hint_line(names: KeyNames, width: int) -> Line:
     """As many parts as fit; how to hide it always does."""
     chosen = list(PARTS)
     for place in LEFT_OUT:
-        if sum(len(names.fill(f" {key} {does} ·")) for key, does in chosen) + len(BEGIN) <= width:
+        if sum(len(names.fill(f"{part} · ")) for part in chosen) + len(BEGIN) <= width + 2:
             break
         chosen.remove(PARTS[place])
     line: list[Fragment] = [Fragment(BEGIN, Tone.STRONG)]
-    for index, (key, does) in enumerate(chosen):
-        line += [
-            Fragment(" · " if index else " ", Tone.MUTED),
-            Fragment(names.fill(key), Tone.KEY),
-            Fragment(f" {does}"),
-        ]
+    for index, part in enumerate(chosen):
+        line.append(Fragment(" · " if index else " ", Tone.MUTED))
+        pieces = re.split("(«[^»]+»)", part)
+        line += [Fragment(names.fill(piece), Tone.KEY if piece[:1] == "«" else Tone.TEXT) for piece in pieces]
     return clipped(line, width)

@@ -1,4 +1,4 @@
-"""What the main screen remembers: zoom, pane, columns and order; and whether it was ever seen before."""
+"""What the main screen remembers: pane, columns and order; and whether it was ever seen before."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from routemq_tui.tui.widgets.log_panes import MOST
 if TYPE_CHECKING:
     from routemq_tui.tui.screens.main import MainScreen
 
-ZOOM, PANE, KEPT, HIDDEN, SORT, UP, HINT = (
-    "main.zoom",
+PANE, KEPT, HIDDEN, SORT, UP, HINT = (
     "main.pane",
     "logs.kept",
     "table.hidden",
@@ -39,7 +38,7 @@ class MainLayout:
         for label in memory.get(KEPT, list[str]())[: MOST - 1]:
             if label in rows:
                 screen.log_panes.keep(rows[label])
-        screen.panes.restore(memory.get(PANE, "routes"), memory.get(ZOOM, ""))
+        screen.panes.restore(memory.get(PANE, "routes"))
         self._restored = True
 
     def keep(self) -> None:
@@ -49,7 +48,6 @@ class MainLayout:
         table = screen.table
         self._memory.update(
             {
-                ZOOM: screen.panes.zoomed,
                 PANE: screen.panes.focused,
                 KEPT: [key.label for key in screen.log_panes.kept],
                 HIDDEN: sorted(table.hidden),

@@ -102,7 +102,7 @@ def _drain_one(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | R
 def _drain(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     worker = worker or _only_worker(route)
     if worker is None:
-        return Refused("Select a worker: «drain» drains the one that is selected")
+        return _choose(route, "«drain» drains it")
     if worker.state is WorkerState.DRAINING:
         return Refused(f"{worker.name} drains already")
     order = Order((DrainWorker(route.name, worker.slot),))
@@ -126,7 +126,7 @@ def _start(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refus
 def _kill(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     worker = worker or _only_worker(route)
     if worker is None:
-        return Refused("Select a worker: «kill» kills the one that is selected")
+        return _choose(route, "«kill» kills it")
     if worker.state not in ALIVE:
         return Refused(f"{worker.name} has no process to kill: it is {worker.state}")
     order = (KillWorker(route.name, worker.slot),)
@@ -139,7 +139,7 @@ def _kill(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refuse
 def _restart(route: RouteSnapshot, worker: WorkerSnapshot | None) -> Order | Refused:
     worker = worker or _only_worker(route)
     if worker is None:
-        return Refused("Select a worker; «rolling» restarts all of the route, one by one")
+        return _choose(route, "«restart» restarts it; «rolling» restarts all")
     if worker.state in STARTABLE:
         return Refused(f"{worker.name} is {worker.state}: «start» starts it")
     if worker.state is WorkerState.DRAINING:
@@ -189,6 +189,13 @@ _PLANS: dict[str, Callable[[RouteSnapshot, WorkerSnapshot | None], Order | Refus
 def _only_worker(route: RouteSnapshot) -> WorkerSnapshot | None:
     """A route's one worker: the key on the route can only mean that one."""
     return route.workers[0] if len(route.workers) == 1 else None
+
+
+def _choose(route: RouteSnapshot, then: str) -> Refused:
+    """Why a key for one worker does nothing on a route, and what to do first."""
+    if not route.workers:
+        return Refused(f"{route.name} has no worker: «add» adds one")
+    return Refused(f"{route.name} has {len(route.workers)} workers: go to one of them, then {then}")
 
 
 def _guard_last(route: RouteSnapshot, order: Order, question: str) -> Order:

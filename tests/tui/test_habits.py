@@ -159,7 +159,7 @@ async def test_the_hint_comes_once(sit: Sit, tmp_path: Path, away: str) -> None:
     file = tmp_path / "layout.json"
     async with sit(memory=LayoutMemory(file), size=NARROW) as seat:
         assert "New here?" in seat.text("#hint")
-        for part in ("+ adds", "? shows all keys", "Esc hides this"):
+        for part in ("+ adds a worker · j to one, X kills it", "? all keys", "Esc hides this"):
             assert part in seat.text("#hint")
         if away == "click":
             await seat.pilot.click("#hint", offset=(5, 0))
@@ -179,7 +179,7 @@ async def test_without_a_memory_there_is_no_hint(sit: Sit) -> None:
 # What is remembered
 
 
-async def test_columns_order_pane_and_zoom_are_there_again(sit: Sit, tmp_path: Path) -> None:
+async def test_columns_order_and_pane_are_there_again_and_no_zoom(sit: Sit, tmp_path: Path) -> None:
     # given somebody who arranged the screen
     file = tmp_path / "layout.json"
     async with sit(memory=LayoutMemory(file)) as seat:
@@ -190,9 +190,8 @@ async def test_columns_order_pane_and_zoom_are_there_again(sit: Sit, tmp_path: P
     # when the screen is started again
     async with sit(memory=LayoutMemory(file)) as seat:
         # then
-        assert seat.main.panes.zoomed == "logs"
+        assert seat.main.panes.zoomed == ""
         assert seat.app.focused is seat.main.logs
-        await seat.press("z", "1")
         assert seat.main.table.hidden == frozenset({"cpu"})
         assert seat.main.table.order.sort.column == "rate"
         heading = seat.text("#routes-heading")
@@ -305,11 +304,10 @@ async def test_a_click_kills_what_does_not_drain(sit: Sit) -> None:
         assert "Kill them now" not in seat.text()
 
 
-@pytest.mark.parametrize("zoom", ["", "detail"])
-async def test_a_pane_that_has_no_room_now_is_not_focused(sit: Sit, tmp_path: Path, zoom: str) -> None:
+async def test_a_pane_that_has_no_room_now_is_not_focused(sit: Sit, tmp_path: Path) -> None:
     # given a wide screen that was left in the detail
     memory = LayoutMemory(tmp_path / "layout.json")
-    memory.update({"main.pane": "detail", "main.zoom": zoom, "main.hint_seen": True})
+    memory.update({"main.pane": "detail", "main.hint_seen": True})
     # when the next one is narrow, then the focus is on something that is seen
     async with sit(memory=memory, size=NARROW) as seat:
         assert seat.app.focused is not None

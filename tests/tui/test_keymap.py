@@ -185,7 +185,7 @@ async def test_a_key_that_was_given_another_works_and_is_shown_everywhere(sit: S
 async def test_refusals_name_the_keys_as_they_are(sit: Sit) -> None:
     async with sit(ui=wishes(drain="D", add="a"), size=(80, 24)) as seat:
         await seat.press("D")
-        assert seat.toasts() == ["Select a worker: D drains the one that is selected"]
+        assert seat.toasts() == ["temperature has 3 workers: go to one of them, then D drains it"]
         await seat.select("archive")
         await seat.press("s")
         assert "press a to add one" in seat.toasts()[-1]

@@ -81,12 +81,11 @@ class Panes:
             self._screen.set_class(pane == name, f"-zoom-{pane}")
         self._changed()
 
-    def restore(self, pane: str, zoomed: str) -> None:
-        """As it was left the last time, as far as there is room for it now."""
-        if zoomed in PANES:
-            self.zoom(zoomed)
+    def restore(self, pane: str) -> None:
+        """The focus as it was left the last time, where there is room for it now. Not a zoom: without the
+        table a start looks broken."""
         # By the size: the classes that say how wide the screen is come with its first event.
-        fits = pane != "detail" or bool(zoomed) or self._screen.app.size.width >= WIDE
+        fits = pane != "detail" or self._screen.app.size.width >= WIDE
         if pane in PANES and fits and self.is_shown(pane):
             self.focus(pane)
 

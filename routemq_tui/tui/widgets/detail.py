@@ -32,8 +32,8 @@ from routemq_tui.units import (
     format_seconds,
 )
 
-LABEL = 12
-"""Width of the labels at the left."""
+LABEL = 13
+"""Width of the labels at the left: a cell, the longest one, and a gap."""
 VALUE = 8
 """Width of the value at the right of a sparkline."""
 MARKS_SHOWN = 3

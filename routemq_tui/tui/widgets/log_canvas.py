@@ -29,10 +29,10 @@ from routemq_tui.tui.rows import Row, RowKey
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, LineView, paint, visible_width
 from routemq_tui.tui.widgets.log_painter import LogPainter, Look, Piece
+from routemq_tui.tui.widgets.source_column import SourceColumn
 
 ROOMY = 100
 """From this width on, lines have milliseconds and the whole word of their level."""
-LONGEST_SOURCE = 20
 AT_ONCE, SLICE, REST = 0.02, 0.005, 0.002
 """Seconds: work that nobody notices, a slice of longer work, and the rest for keys and drawing after one."""
 MOST_RESTS = 10
@@ -57,7 +57,7 @@ class LogCanvas(LineView, inherit_bindings=False):
         self._work = LogWork(self._index)
         self._working = False
         self._painter = LogPainter(self.inks)
-        self._source_width = 0
+        self._sources = SourceColumn()
         self._shown_key: RowKey | None = None
         self._loaded = False
         self._now = 0.0
@@ -101,15 +101,21 @@ class LogCanvas(LineView, inherit_bindings=False):
     def show_row(self, row: Row | None) -> None:
         """Show the logs of a row, from the end when it is another one."""
         self._feed.sources = None if row is None else row.sources()
-        self._source_width = source_width(row)
+        self._now_of(row)
+        key = None if row is None else row.key
+        if key != self._shown_key:
+            self._sources.begin()
+        if self._sources.show_row(row) and self._wrap and key == self._shown_key:
+            self._show_from_top()
+        if key != self._shown_key or not self._loaded:
+            self._shown_key, self._loaded = key, True
+            self._start_again()
+
+    def _now_of(self, row: Row | None) -> None:
         if row is not None and self._feed.following and row.snapshot.time != self._now:
             self._now = row.snapshot.time
             if self._mode is TimeMode.AGO:
                 self.refresh()
-        key = None if row is None else row.key
-        if key != self._shown_key or not self._loaded:
-            self._shown_key, self._loaded = key, True
-            self._start_again()
 
     def set_filter(self, chosen: LogFilter) -> None:
         """Show other lines. Paused, the current line stays, or the one nearest to it."""
@@ -228,7 +234,7 @@ class LogCanvas(LineView, inherit_bindings=False):
             patterns.append(self.filter.expression)
         return Look(
             width,
-            self._source_width,
+            self._sources.width,
             width >= ROOMY,
             self._mode,
             self._now,
@@ -283,6 +289,9 @@ class LogCanvas(LineView, inherit_bindings=False):
 
     def _size_up(self) -> None:
         """Let the scroll bar say where the page is among all lines, draw, and tell."""
+        if self._sources.see(row.line for row in self._page.rows) and self._wrap:
+            self._show_from_top()
+            return
         page, count = self._page, len(self._index)
         # The bar counts lines, not rows: only those in sight are ever wrapped.
         hidden = count - len({row.line.seq for row in page.rows})
@@ -364,14 +373,3 @@ async def _others_rest() -> None:
         await asyncio.sleep(REST)
         if time.perf_counter() - begun < 2 * REST:
             return
-
-
-def source_width(row: Row | None) -> int:
-    """Room for the longest source of the row; none where all lines have the same one."""
-    if row is None:
-        return len("traffic")
-    if row.worker is not None:
-        return 0
-    routes = row.snapshot.routes if row.route is None else (row.route,)
-    longest = max((len(worker.name) for route in routes for worker in route.workers), default=1)
-    return min(LONGEST_SOURCE, max(longest, len("traffic")) if row.route is None else longest)
