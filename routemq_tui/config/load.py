@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from routemq_tui.config.environment import environment_layer, override_layer
-from routemq_tui.config.model import AppConfig, Config, Place, Problem
+from routemq_tui.config.model import AppConfig, Config, Place, Problem, RouteConfig
 from routemq_tui.config.reader import Layer, Reader
 from routemq_tui.config.resolve import (
     Layers,
@@ -114,7 +114,34 @@ def _checked(
         # A problem of [defaults] or of the command line is found once for every route.
         problems = sorted(dict.fromkeys(reader.problems), key=sort_key)
         raise ConfigError(_with_way_out(each, local_file) for each in problems)
-    return config
+    return replace(config, overlaid=_overlaid(layers, app, found, config.routes))
+
+
+def _overlaid(
+    layers: Layers, app: AppConfig, found: Discovery | None, routes: Sequence[RouteConfig]
+) -> tuple[str, ...]:
+    """A line for each route whose count of workers the local file has set to another one."""
+    if len(layers.files) < 2:
+        return ()
+    by_hand = resolve_routes(
+        Reader(), replace(layers, files=layers.files[:1]), app, None if found is None else found.routes
+    )
+    written = {route.name: route for route in by_hand}
+    lines = []
+    for route in routes:
+        before = written.get(route.name)
+        if _count_file(route) == LOCAL_FILE and before is not None and before.workers != route.workers:
+            file = _count_file(before)
+            otherwise = f"{file} says {before.workers}" if file else f"{before.workers} by default"
+            workers = "1 worker" if route.workers == 1 else f"{route.workers} workers"
+            lines.append(f"{route.name}: {workers} from {LOCAL_FILE} ({otherwise})")
+    return tuple(lines)
+
+
+def _count_file(route: RouteConfig) -> str:
+    """The name of the file that says the route's workers; empty when none does."""
+    place = route.written.get("workers")
+    return "" if place is None or place.file is None else place.file.name
 
 
 def _discovered(

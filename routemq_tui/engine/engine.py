@@ -162,6 +162,8 @@ class Engine:
         for router in self._config.routers:
             routes = ", ".join(route.name for route in router.routes) or "no routes"
             self._journal.event(ENGINE, f"router {router.reference} ({router.file}): {routes}")
+        for line in self._config.overlaid:
+            self._journal.event(ENGINE, line)
         self._supervisor.adopt()
         self._wake.open()
         self._watch = WorkerWatch(self._wake)

@@ -43,14 +43,15 @@ def desired(project: Path) -> int | None:
 
 @contextmanager
 def instance(project: Path, *words: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        command("run", "--headless", *words),
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-    )
+    with (project / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command("run", "--headless", *words),
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
     try:
         wait_until(lambda: desired(project), 20, "the workers run")
         yield
@@ -84,5 +85,7 @@ def test_a_count_that_was_saved_is_there_at_the_next_start(project: Path) -> Non
     assert "routemq.toml:8" in run("check", "--no-local", cwd=project).stdout
     with instance(project):
         assert desired(project) == 3
+    # and the log of the start says so
+    assert "jobs: 3 workers from routemq.local.toml (routemq.toml says 1)" in (project / "log").read_text()
     with instance(project, "--no-local"):
         assert desired(project) == 1

@@ -188,6 +188,27 @@ def test_the_local_file_wins_over_the_main_one(tmp_path: Path) -> None:
     assert (config.app.group, config.routes[0].workers) == ("g", 2)
 
 
+@pytest.mark.parametrize(
+    ("main", "local", "said"),
+    [
+        (
+            "workers = 3",
+            "workers = 5",
+            "temperature: 5 workers from routemq.local.toml (routemq.toml says 3)",
+        ),
+        ("", "workers = 5", "temperature: 5 workers from routemq.local.toml (1 by default)"),
+        ("workers = 3", "workers = 1", "temperature: 1 worker from routemq.local.toml (routemq.toml says 3)"),
+        ("workers = 3", "workers = 3", None),
+        ("workers = 3", "prefetch = 3", None),
+    ],
+)
+def test_a_count_of_the_local_file_is_told(tmp_path: Path, main: str, local: str, said: str | None) -> None:
+    write(tmp_path, f"[routes.temperature]\n{local}\n", "routemq.local.toml")
+    assert loaded(tmp_path, ROUTE + main).overlaid == ((said,) if said else ())
+    assert loaded(tmp_path, ROUTE + main, local=False).overlaid == ()
+    assert loaded(tmp_path, ROUTE + main, overrides={"defaults.workers": 7}).overlaid == ()
+
+
 def test_a_route_left_over_in_the_local_file_is_ignored_with_a_warning(tmp_path: Path) -> None:
     write(tmp_path, "[routes.temprature]\nworkers = 7\n", "routemq.local.toml")
     config = loaded(tmp_path)
