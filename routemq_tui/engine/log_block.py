@@ -38,6 +38,7 @@ Kind = tuple[int, str, str]
 class LogBlock:
     __slots__ = (
         "_ansi",
+        "_before",
         "_data",
         "_kind_at",
         "_kinds_size",
@@ -53,7 +54,8 @@ class LogBlock:
         "source",
     )
 
-    def __init__(self, source: str, first: int) -> None:
+    def __init__(self, source: str, first: int, before: Kind | None = None) -> None:
+        """`before`: the kind of the line before these, where that is held."""
         self.source = source
         self.first = first
         """How many lines the source had before these."""
@@ -69,6 +71,7 @@ class LogBlock:
         """Of each line, which of the kinds it has, and _GOES_ON; empty in a sealed block where all say 0."""
         self._numbers: dict[Kind, int] = {}
         self._kinds_size = 0
+        self._before = before
         self._ansi: dict[int, str] | _Coloured = {}
         self._texts: list[str] | None = []
         self._data = b""
@@ -81,6 +84,11 @@ class LogBlock:
     def last(self) -> int:
         """How many lines the source had with these."""
         return self.first + len(self.seqs)
+
+    @property
+    def last_kind(self) -> Kind:
+        """The kind of its last line."""
+        return self.kinds[self._kind_at[-1] & ~_GOES_ON if self._kind_at else 0]
 
     # Writing
 
@@ -145,9 +153,17 @@ class LogBlock:
 
     def _take_continued(self, run: CleanRun, start: int, stop: int, end: int) -> None:
         for place in run.continued:
-            if start <= place < stop:
-                self._kind_at[end - stop + place] |= _GOES_ON
+            at = end - stop + place
+            # After a line of another stream it cannot be folded: that one does not begin its traceback.
+            if start <= place < stop and self._before_is_alike(at):
+                self._kind_at[at] |= _GOES_ON
                 self.goes_on = True
+
+    def _before_is_alike(self, place: int) -> bool:
+        numbers = self._kind_at
+        if place:
+            return numbers[place - 1] & ~_GOES_ON == numbers[place] & ~_GOES_ON
+        return self._before is None or self._before == self.kinds[numbers[0] & ~_GOES_ON]
 
     def seal(self) -> None:
         """Pack it; it takes no more lines."""
@@ -186,6 +202,20 @@ class LogBlock:
     def continues(self, place: int) -> bool:
         """Whether a line belongs to the traceback of the line before it."""
         return self.goes_on and self._kind_at[place] >= _GOES_ON
+
+    def beginning(self, place: int, start: int) -> int:
+        """The last place from `start` to `place` that does not continue; `start - 1` when all do."""
+        numbers = self._kind_at
+        while self.goes_on and place >= start and numbers[place] >= _GOES_ON:
+            place -= 1
+        return place
+
+    def ending(self, place: int, stop: int) -> int:
+        """The first place from `place` on that does not continue; `stop` when all do."""
+        numbers = self._kind_at
+        while self.goes_on and place < stop and numbers[place] >= _GOES_ON:
+            place += 1
+        return place
 
     def time(self, place: int) -> float:
         return self._times[place]

@@ -50,7 +50,8 @@ class _Source:
             self.bytes -= block.size
             block.seal()
             self.bytes += block.size
-        block = LogBlock(self.name, self.blocks[-1].last if self.blocks else self.evicted)
+        last = self.blocks[-1] if self.blocks else None
+        block = LogBlock(self.name, last.last if last else self.evicted, last.last_kind if last else None)
         self.blocks.append(block)
         self.bytes += block.size
         return block

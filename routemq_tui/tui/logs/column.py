@@ -69,6 +69,13 @@ class Part:
             return 0
         return self.stop - bisect_right(self.block.seqs, seq, self.scanned, self.stop)
 
+    def begins(self, place: int) -> bool:
+        """Whether a line is the first one that is there of its traceback, or belongs to none."""
+        if not self.block.continues(place):
+            return True
+        column = None if self.column is None else self.column()
+        return column is not None and place == self.start and column.parts[0] is self
+
     def narrow(self) -> None:
         """From now on not all of its lines are shown."""
         self.hits, self.scanned = array("H"), self.start
@@ -79,7 +86,8 @@ class Part:
         if self.hits is None or not waiting:
             return
         before = len(self.hits)
-        self.hits.extend(chosen.places(self.block, self.scanned, self.stop))
+        head = self._head(self.scanned) if chosen.folds else 0
+        self.hits.extend(chosen.places(self.block, self.scanned, self.stop, head))
         self.scanned = self.stop
         self._tell(waiting, len(self.hits) - before)
 
@@ -88,6 +96,12 @@ class Part:
         waiting, self.scanned = self.waiting, self.stop
         self._tell(waiting, 0)
         return waiting
+
+    def _head(self, place: int) -> int:
+        column = None if self.column is None else self.column()
+        if column is None or not self.block.continues(place):
+            return self.block.seqs[place]
+        return column.head(column.number(self), place).seq
 
     def _tell(self, waited: int, shown: int) -> None:
         column = None if self.column is None else self.column()
@@ -161,31 +175,40 @@ class Column:
         place = bisect_left(part.block.seqs, seq, part.start, part.stop)
         return (number, place) if part.block.seqs[place] == seq else None
 
-    def traceback(self, seq: int, most: int) -> list[LogPlace]:
-        """A line and the traceback that it begins, shown or not; empty when it begins none or was let go.
+    # Tracebacks, their lines shown or not
 
-        Of a line within a traceback, that traceback and the line it belongs to.
-        """
+    def number(self, part: Part) -> int:
+        """Which part it is."""
+        return bisect_left(self.parts, part.block.first, key=_first)
+
+    def head(self, number: int, place: int) -> LogPlace:
+        """The line that begins the traceback of a line: of those held the first, when that was let go."""
+        part = self.parts[number]
+        place = part.block.beginning(place, part.start)
+        while place < part.start and number:
+            number -= 1
+            part = self.parts[number]
+            place = part.block.beginning(part.stop - 1, part.start)
+        place = max(place, part.start)
+        return LogPlace(part.block.seqs[place], part.block, place)
+
+    def below(self, seq: int) -> Iterator[tuple[Part, int, int]]:
+        """Which places of which parts hold the traceback that a line begins, that line left out."""
         found = self.find(seq)
         if found is None:
-            return []
+            return
         number, place = found
-        while self.parts[number].block.continues(place):
-            if place > self.parts[number].start:
-                place -= 1
-            elif number:
-                number -= 1
-                place = self.parts[number].stop - 1
-            else:
-                break  # Its first line was let go.
-        head = self.parts[number].block
-        lines = [LogPlace(head.seqs[place], head, place)]
-        for part in self.parts[number:]:
-            for at in range(place + 1 if part.block is head else part.start, part.stop):
-                if len(lines) > most or not part.block.continues(at):
-                    return lines if len(lines) > 1 else []
-                lines.append(LogPlace(part.block.seqs[at], part.block, at))
-        return lines if len(lines) > 1 else []
+        while True:
+            part = self.parts[number]
+            end = part.block.ending(place + 1, part.stop)
+            if end > place + 1:
+                yield part, place + 1, end
+            number += 1
+            if end < part.stop or number == len(self.parts):
+                return
+            place = self.parts[number].start - 1
+
+    # Its lines
 
     def since(self, time: float) -> int | None:
         """The `seq` of the first line, shown or not, from a time on; None when all are older."""
@@ -213,3 +236,7 @@ class Column:
             part = self.parts[number]
             for index in range(part.before(seq) - 1, -1, -1):
                 yield part.place(index)
+
+
+def _first(part: Part) -> int:
+    return part.block.first

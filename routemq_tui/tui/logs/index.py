@@ -19,9 +19,6 @@ from routemq_tui.engine.port import LogHolding, LogLine
 from routemq_tui.tui.logs.column import Column, LogPlace, Part
 from routemq_tui.tui.logs.shown import Shown
 
-LONGEST_TRACEBACK = 5_000
-"""Lines."""
-
 
 class Fold(NamedTuple):
     """A traceback, seen from the line that it begins with."""
@@ -118,10 +115,26 @@ class LogIndex:
         return Part(block, start, stop, not self.shown.all_of(block))
 
     def _let_go(self, column: Column, count: int) -> None:
+        self._hand_over(column, count)
         for part in column.drop(count):
             self._new_gone += len(part) - part.before(self.mark + 1)
             self.missed += len(part) - part.before(self.watch + 1) + part.waiting_after(self.watch)
+        first = column.parts[0] if column.parts else None
+        if first is not None and self.shown.folds and first.block.continues(first.start):
+            # It goes on with a traceback whose beginning went, and stands for that now.
+            first.narrow()
+            first.scan(self.shown)
         column.changed()
+
+    def _hand_over(self, column: Column, count: int) -> None:
+        """What is left of a traceback whose beginning is let go stays open, if it was."""
+        opened = self.shown.opened
+        gone = {seq for seq in opened if (found := column.find(seq)) is not None and found[0] < count}
+        if gone and count < len(column.parts):
+            first = column.parts[count]
+            if column.head(count, first.start).seq in gone:
+                opened.add(first.block.seqs[first.start])
+        opened -= gone
 
     # The filter
 
@@ -152,32 +165,45 @@ class LogIndex:
 
     def traceback(self, line: LogLine) -> list[LogPlace]:
         """A line and the traceback that it begins or is a line of, shown or not; empty: there is none."""
+        column, head = self._head(line)
+        if column is None or head is None:
+            return []
+        below = [
+            LogPlace(part.block.seqs[place], part.block, place)
+            for part, start, stop in column.below(head.seq)
+            for place in range(start, stop)
+        ]
+        return [head, *below] if below else []
+
+    def _head(self, line: LogLine) -> tuple[Column | None, LogPlace | None]:
         column = self._columns.get(line.source)
-        return [] if column is None else column.traceback(line.seq, LONGEST_TRACEBACK)
+        found = None if column is None else column.find(line.seq)
+        return column, None if column is None or found is None else column.head(*found)
 
     def fold(self, line: LogLine) -> Fold | None:
         """What there is to be said of the traceback that a line begins; None when it begins none."""
-        if line.continued or not self.shown.folds:
+        column, head = self._head(line) if self.shown.folds else (None, None)
+        if column is None or head is None or head.seq != line.seq:
             return None
-        places = self.traceback(line)
-        if not places:
+        below = list(column.below(line.seq))
+        if not below:
             return None
-        return Fold(len(places) - 1, line.seq in self.shown.opened, places[-1].line.text)
+        part, _, end = below[-1]
+        lines = sum(stop - start for _, start, stop in below)
+        return Fold(lines, line.seq in self.shown.opened, part.block.line(end - 1).text)
 
     def turn_fold(self, line: LogLine) -> LogLine | None:
         """Open the traceback of a line, or fold it; returns its first line, None when there is none."""
-        places = self.traceback(line) if self.shown.folds else []
-        if not places:
+        column, head = self._head(line) if self.shown.folds else (None, None)
+        below = [] if column is None or head is None else list(column.below(head.seq))
+        if column is None or head is None or not below:
             return None
-        self.shown.turn(places[0].seq, frozenset(place.seq for place in places[1:]))
-        column = self._columns[line.source]
-        touched = {id(place.block) for place in places}
-        for part in column.parts:
-            if id(part.block) in touched and part.hits is not None:
-                part.narrow()
-                part.scan(self.shown)
+        self.shown.turn(head.seq)
+        for part, _, _ in below:
+            part.narrow()
+            part.scan(self.shown)
         column.changed()
-        return places[0].line
+        return head.line
 
     # Places
 

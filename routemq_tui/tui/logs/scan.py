@@ -95,7 +95,7 @@ class LogSearch:
         elif part.hits is not None:
             hits = part.hits[bisect_left(part.hits, low) : bisect_left(part.hits, high)]
         if self._beginnings and part.block.goes_on:
-            hits = [place for place in hits if not part.block.continues(place)]
+            hits = [place for place in hits if part.begins(place)]
         return hits
 
     def _nearest(self, part: Part, hits: Sequence[int]) -> int | None:
