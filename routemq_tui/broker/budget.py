@@ -39,6 +39,8 @@ class Ledger:
         self.limits = limits
         self.totals = Totals()
         self.bytes = 0
+        self.state = 0
+        """Bytes kept for clients that are no messages on their way."""
         self.forget_expired: Callable[[float], None] = lambda now: None
         """Set by who knows all queues: drops what has expired while it waited."""
         self._unsaid: dict[str, int] = {}
@@ -48,6 +50,20 @@ class Ledger:
         """Count dropped messages; the log says them at the next `report`."""
         self.totals.dropped += count
         self._unsaid[cause] = self._unsaid.get(cause, 0) + count
+
+    def has_place(self, size: int) -> bool:
+        """Whether state of that size can be kept for a client."""
+        return self.state + size <= self.limits.state_bytes
+
+    def keep(self, size: int) -> bool:
+        """Account for it; False when there is no place for it."""
+        if not self.has_place(size):
+            return False
+        self.state += size
+        return True
+
+    def let_go(self, size: int) -> None:
+        self.state -= size
 
     def make_room(self) -> bool:
         """Have the expired messages of all queues dropped; False when that was done a moment ago."""

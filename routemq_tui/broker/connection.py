@@ -9,7 +9,13 @@ from typing import Protocol, cast
 
 from routemq_tui.broker import encode
 from routemq_tui.broker.packets import V5
-from routemq_tui.broker.reasons import KEEP_ALIVE_TIMEOUT, PACKET_TOO_LARGE, PacketError, malformed
+from routemq_tui.broker.reasons import (
+    KEEP_ALIVE_TIMEOUT,
+    PACKET_TOO_LARGE,
+    QUOTA_EXCEEDED,
+    PacketError,
+    malformed,
+)
 from routemq_tui.broker.server import Broker
 
 log = logging.getLogger("routemq_tui.broker")
@@ -72,16 +78,24 @@ class Connection(asyncio.Protocol):
             return
         self.broker.ledger.totals.bytes_received += len(data)
         if self._rest:
-            self._rest += data
-            if len(self._rest) < self._wanted:
+            self._keep_rest(data)
+            if self.closing or len(self._rest) < self._wanted:
                 return
             data = self._take_rest()
         self._work_on(data)
 
     def _take_rest(self) -> bytes:
         data = bytes(self._rest)
+        self.broker.ledger.let_go(len(data))
         self._rest.clear()
         return data
+
+    def _keep_rest(self, data: bytes | memoryview) -> None:
+        """Until the rest of the packet comes."""
+        if self.broker.ledger.keep(len(data)):
+            self._rest += data
+        else:
+            self._refuse(PacketError(QUOTA_EXCEEDED, "the broker keeps as much as it may for its clients"))
 
     def _work_on(self, data: bytes) -> None:
         try:
@@ -95,7 +109,7 @@ class Connection(asyncio.Protocol):
             self.close(0x80, "internal error")
         else:
             if not self.closing and used < len(data):
-                self._rest += memoryview(data)[used:]
+                self._keep_rest(memoryview(data)[used:])
 
     def _take_packets(self, data: bytes) -> int:
         """Hand on every whole packet that time allows; returns how many bytes they took."""
@@ -157,6 +171,7 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self.writable = False
         self._out.clear()
+        self._take_rest()
         if self.conversation is not None:
             self.conversation.lost()
 

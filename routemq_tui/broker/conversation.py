@@ -14,6 +14,7 @@ from routemq_tui.broker.packets import V3, V5
 from routemq_tui.broker.properties import Value
 from routemq_tui.broker.reasons import PacketError, protocol_error
 from routemq_tui.broker.session import WINDOW, Session
+from routemq_tui.broker.topics import weight
 
 log = logging.getLogger("routemq_tui.broker")
 
@@ -154,6 +155,9 @@ class Conversation:
     def lost(self) -> None:
         """The connection is gone, or is as good as gone; happens once however often it is told."""
         session, self._session = self._session, None
+        for topic in self._aliases.values():
+            self._broker.ledger.let_go(weight(topic))
+        self._aliases.clear()
         if session is not None:
             log.info("%s disconnected", session.client_id)
             self._broker.detach(session, self._connection, keep_will=self._keep_will)
@@ -210,12 +214,24 @@ class Conversation:
         if alias > self._broker.limits.topic_aliases:
             raise PacketError(reasons.TOPIC_ALIAS_INVALID, f"topic alias {alias} is above the maximum")
         if topic:
-            self._aliases[alias] = topic
+            self._set_alias(alias, topic)
             return topic
         known = self._aliases.get(alias)
         if known is None:
             raise protocol_error(f"topic alias {alias} was never set")
         return known
+
+    def _set_alias(self, alias: int, topic: str) -> None:
+        ledger = self._broker.ledger
+        before = self._aliases.get(alias)
+        if before == topic:
+            return
+        if before is not None:
+            ledger.let_go(weight(before))
+            del self._aliases[alias]
+        if not ledger.keep(weight(topic)):
+            raise PacketError(reasons.QUOTA_EXCEEDED, "the broker has no place for one more topic alias")
+        self._aliases[alias] = topic
 
     def _on_pubrel(self, body: bytes) -> None:
         packet_id, _ = packets.decode_acknowledgement(properties.PUBREL, body, self._version)

@@ -26,6 +26,8 @@ from routemq_tui.broker.topics import SHARE_PREFIX, SubscriptionTree
 
 CACHED_TOPICS = 4096
 CACHED_LENGTH = 256
+CACHED_ENTRIES = 100_000
+"""Subscriptions in all plans together: one topic may be taken by a great many."""
 SLICE = 0.005
 """Seconds of retained messages for one client, after which others have their turn."""
 
@@ -57,6 +59,7 @@ class Distribution:
         self.retained = Retained(ledger.limits)
         self._tree: SubscriptionTree[Subscription | ShareGroup] = SubscriptionTree()
         self._plans: dict[str, Plan] = {}
+        self._planned = 0
 
     def publish(self, message: Message, origin: Session | None) -> int:
         """Hand a message to all who want it; the reason is what a PUBACK says."""
@@ -93,17 +96,23 @@ class Distribution:
             raise PacketError(TOPIC_NAME_INVALID, f"{topic[:80]!r} is not a topic that can be published to")
         groups: list[ShareGroup] = []
         by_session: dict[str, list[Subscription]] = {}
-        for entry in self._tree.match(topic):
+        entries = self._tree.match(topic)
+        for entry in entries:
             if isinstance(entry, ShareGroup):
                 groups.append(entry)
             else:
                 by_session.setdefault(entry.session.client_id, []).append(entry)
         plan = tuple(Target(found) for found in by_session.values()), tuple(groups)
         if len(topic) <= CACHED_LENGTH:
-            if len(self._plans) >= CACHED_TOPICS:
-                self._plans.clear()
+            if len(self._plans) >= CACHED_TOPICS or self._planned + len(entries) > CACHED_ENTRIES:
+                self._forget_plans()
+            self._planned += len(entries)
             self._plans[topic] = plan
         return plan
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._planned = 0
 
     def subscribe(self, session: Session, request: Request, identifier: int | None) -> tuple[int, bool]:
         """Add or replace a subscription: the SUBACK code, and whether it is a new one."""
@@ -118,7 +127,7 @@ class Distribution:
         ):
             return TOPIC_FILTER_INVALID, False
         known = text in session.subscriptions
-        if not known and len(session.subscriptions) >= limits.subscriptions:
+        if not known and not self._take_on(session, text, share):
             return QUOTA_EXCEEDED, False
         code = properties.SUBSCRIPTION_ID
         subscription = Subscription(
@@ -130,7 +139,7 @@ class Distribution:
             ids=b"" if identifier is None else properties.encode_one(code, identifier),
         )
         session.subscriptions[text] = subscription
-        self._plans.clear()
+        self._forget_plans()
         if share is None:
             self._tree.add(plain, session.client_id, subscription)
         else:
@@ -138,6 +147,18 @@ class Distribution:
             group.join(subscription)
             self._tree.add(plain, _group_key(group), group)
         return request.qos, not known
+
+    def _take_on(self, session: Session, text: str, share: tuple[str, str] | None) -> bool:
+        """Whether there is a place for one more subscription, which is accounted for then."""
+        if len(session.subscriptions) >= self.ledger.limits.subscriptions:
+            return False
+        size = topics.weight(text)
+        if not self.ledger.keep(size):
+            return False
+        if share is not None and not self.groups.fits(share):
+            self.ledger.let_go(size)
+            return False
+        return True
 
     def owe_retained(self, session: Session, request: Request, is_new: bool) -> None:
         """Note what a subscription is to get, by its Retain Handling; a shared one gets nothing."""
@@ -173,7 +194,8 @@ class Distribution:
         if subscription is None:
             return NO_SUBSCRIPTION_EXISTED
         session.owed.pop(text, None)
-        self._plans.clear()
+        self.ledger.let_go(topics.weight(text))
+        self._forget_plans()
         share = topics.split_share(text) if text.startswith(SHARE_PREFIX) else None
         if share is None:
             self._tree.remove(subscription.filter, session.client_id)

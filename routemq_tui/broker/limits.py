@@ -29,7 +29,9 @@ class Limits:
     """Bytes written to a client that does not read; beyond, QoS 0 is dropped and the rest waits."""
     sessions: int = 10_000
     subscriptions: int = 1000
-    """Of one session."""
+    """Of one session, and topic filters of one packet."""
+    state_bytes: int = 128 * MEBIBYTE
+    """All sessions, filters, groups, wills, topic aliases and unfinished packets, about."""
     retained_messages: int = 10_000
     retained_bytes: int = 64 * MEBIBYTE
     linger: int = 60

@@ -8,6 +8,7 @@ from typing import Final
 from routemq_tui.broker import properties, reasons
 from routemq_tui.broker.properties import CONNECT, DISCONNECT, SUBSCRIBE, UNSUBSCRIBE, WILL, number
 from routemq_tui.broker.reasons import PacketError, malformed, protocol_error
+from routemq_tui.broker.topics import weight
 from routemq_tui.broker.wire import Reader, decode_text
 
 V3: Final = 4
@@ -30,6 +31,11 @@ class Will:
     properties: bytes = b""
     expiry: int | None = None
     delay: int = 0
+
+    @property
+    def weight(self) -> int:
+        """About the bytes it costs in memory."""
+        return weight(self.topic) + len(self.payload) + len(self.properties)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from routemq_tui.broker.reasons import (
     TOPIC_NAME_INVALID,
     PacketError,
 )
-from routemq_tui.broker.session import Link, Session
+from routemq_tui.broker.session import Link, Session, session_weight
 
 log = logging.getLogger("routemq_tui.broker")
 
@@ -61,8 +61,7 @@ class Broker:
         """Give the client its session, taking it over from a living connection; says whether it was there."""
         client_id = packet.client_id or self._assign()
         session = self.sessions.get(client_id)
-        if session is None and len(self.sessions) >= self.limits.sessions:
-            raise PacketError(QUOTA_EXCEEDED, f"the broker has {len(self.sessions)} sessions, its limit")
+        self._check_room(client_id, packet.will)
         if packet.will is not None:
             self._check_will(packet.will)
         if session is not None and session.link is not None:
@@ -74,14 +73,25 @@ class Broker:
         present = session is not None
         if session is None:
             session = self.sessions[client_id] = Session(client_id, self.ledger)
+            self.ledger.state += session.weight
         session.expiry = packet.session_expiry
-        session.will = packet.will
+        session.set_will(packet.will)
         self.ledger.totals.connections += 1
         return session, present
 
     def _assign(self) -> str:
         self._assigned += 1
         return f"auto-{os.getpid()}-{self._assigned}"
+
+    def _check_room(self, client_id: str, will: Will | None) -> None:
+        """Before anything is changed, so that who is refused keeps the session it has."""
+        size = 0 if will is None else will.weight
+        if client_id not in self.sessions:
+            if len(self.sessions) >= self.limits.sessions:
+                raise PacketError(QUOTA_EXCEEDED, f"the broker has {len(self.sessions)} sessions, its limit")
+            size += session_weight(client_id)
+        if not self.ledger.has_place(size):
+            raise PacketError(QUOTA_EXCEEDED, "the broker keeps as much as it may for its clients")
 
     def _check_will(self, will: Will) -> None:
         if not topics.valid_name(will.topic, self.limits.topic_levels):
@@ -95,7 +105,7 @@ class Broker:
             return
         back = session.detach()
         if not keep_will:
-            session.will = None
+            session.set_will(None)
         if not session.expiry:
             self.end(session, "it was not to outlive its connection")
         elif session.will is not None:
@@ -105,9 +115,10 @@ class Broker:
         self.distribution.groups.put_back(back)
 
     def _send_will(self, session: Session) -> None:
-        will, session.will, session.will_at = session.will, None, None
+        will, session.will_at = session.will, None
         if will is None:
             return
+        session.set_will(None)
         expires_at = None if will.expiry is None else time.monotonic() + will.expiry
         message = Message(will.topic, will.payload, will.qos, will.retain, will.properties, expires_at)
         self.distribution.publish(message, None)
@@ -122,6 +133,7 @@ class Broker:
             self.ledger.drop(f"the session of {session.client_id} ended ({why})", lost)
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
+            self.ledger.let_go(session.weight)
 
     # Time
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from routemq_tui.broker import encode
+from routemq_tui.broker import encode, topics
 from routemq_tui.broker.budget import Budget, Ledger
 from routemq_tui.broker.message import Delivery, Message, forget_expired
 from routemq_tui.broker.packets import NEVER, Will
@@ -52,12 +52,18 @@ class Subscription:
     """The subscription identifier as an encoded property, or nothing."""
 
 
+def session_weight(client_id: str) -> int:
+    """About the bytes a session costs without will, subscriptions and messages."""
+    return 3000 + topics.weight(client_id)
+
+
 class Session:
     """State of one client id."""
 
     def __init__(self, client_id: str, ledger: Ledger) -> None:
         self.client_id = client_id
         self.ledger = ledger
+        self.weight = session_weight(client_id)
         self.link: Link | None = None
         self.expiry = 0
         self.expires_at: float | None = None
@@ -258,6 +264,11 @@ class Session:
         self._withheld[packet_id] = None
         if len(self._withheld) > WITHHELD:
             del self._withheld[next(iter(self._withheld))]
+
+    def set_will(self, will: Will | None) -> None:
+        """Replace the will, for which there is a place."""
+        before, self.will = self.will, will
+        self.ledger.state += (will.weight if will else 0) - (before.weight if before else 0)
 
     def forget_expired(self, now: float) -> None:
         rest = forget_expired(self.queue, now)

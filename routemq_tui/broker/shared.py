@@ -17,6 +17,7 @@ from routemq_tui.broker.budget import Budget, Ledger
 from routemq_tui.broker.message import Delivery, Message, forget_expired
 from routemq_tui.broker.reasons import QUOTA_EXCEEDED, SUCCESS
 from routemq_tui.broker.session import Session, Subscription
+from routemq_tui.broker.topics import weight
 
 Key = tuple[str, str]
 """Share name and topic filter."""
@@ -174,6 +175,10 @@ class ShareGroup:
         return len(waiting)
 
 
+def _weight(key: Key) -> int:
+    return 2000 + weight("/".join(key))
+
+
 class ShareGroups:
     """All groups, by share name and filter; those without a subscription linger for a while."""
 
@@ -182,9 +187,14 @@ class ShareGroups:
         self.by_key: dict[Key, ShareGroup] = {}
         self._sequence = itertools.count(1)
 
+    def fits(self, key: Key) -> bool:
+        """Whether the group is there or has a place: one that nobody is in any more still lingers."""
+        return key in self.by_key or self.ledger.has_place(_weight(key))
+
     def get(self, key: Key) -> ShareGroup:
         group = self.by_key.get(key)
         if group is None:
+            self.ledger.state += _weight(key)
             group = self.by_key[key] = ShareGroup(key, self.ledger, self._sequence)
             group.abandoned_at = time.monotonic()
         return group
@@ -205,6 +215,7 @@ class ShareGroups:
             if group.abandoned_at is None or now - group.abandoned_at < self.ledger.limits.linger:
                 continue
             del self.by_key[key]
+            self.ledger.let_go(_weight(key))
             lost = group.discard()
             if lost:
                 seconds = self.ledger.limits.linger

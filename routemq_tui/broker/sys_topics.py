@@ -25,6 +25,7 @@ def totals(broker: Broker) -> dict[str, int | float | str]:
         "retained": len(broker.distribution.retained),
         "subscriptions": sum(len(session.subscriptions) for session in broker.sessions.values()),
         "held_bytes": broker.ledger.bytes,
+        "state_bytes": broker.ledger.state,
         "uptime": round(time.monotonic() - broker.started, 3),
     }
 
