@@ -78,9 +78,17 @@ def _suspect(slot: Slot, fingerprint: int, topic: str, words: str, now: float) -
     memory, since = slot.words, slot.words[cells.CURRENT_SINCE_NS]
     running = max(time.monotonic_ns() - since, 0) / 1e9
     current = Current(topic, fingerprint, running, black_box.current_payload(memory))
-    deaths = f" ({times} of {most} deaths)"
+    deaths = f" ({_deaths_words(times, most)})"
     slot.around.told.died(slot.name, current, words + deaths, times, slot.timed_out)
     return deaths
+
+
+def _deaths_words(times: int, most: int) -> str:
+    """A broker may hand a message to another worker before the table says that it is to be given up."""
+    if times <= most:
+        return f"{times} of {most} deaths"
+    ending = "th" if times % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(times % 10, "th")
+    return f"{times}{ending} death, limit {most}"
 
 
 def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
@@ -89,7 +97,7 @@ def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
     current = black_box.read_current(memory)
     fingerprint = black_box.current_fingerprint(memory)
     handled = memory[cells.OK] + memory[cells.FAILED] - slot.ended_before
-    handled += memory[cells.DONE_TO] - memory[cells.DONE_FROM]  # of a run that was cut short
+    cut_short = memory[cells.DONE_TO] - memory[cells.ACKNOWLEDGED]  # a run of the hot path: not counted yet
     in_hand = black_box.in_hand_fingerprints(memory)
     # Of more than the ring holds the oldest are not told.
     untold = memory[cells.RECEIVED] - memory[cells.ACKNOWLEDGED] - len(in_hand)
@@ -102,6 +110,7 @@ def death_of(slot: Slot, process: WorkerProcess, reason: str) -> Death:
         qos=slot.route.qos,
         in_flight=memory[cells.IN_FLIGHT],
         in_hand=in_hand,
-        finished=max(handled - let_go, 0),
+        finished=max(handled - let_go, cut_short, 0),
+        in_order=slot.route.concurrency == 1,
         current=(fingerprint, current[0]) if current is not None and fingerprint else None,
     )

@@ -7,18 +7,27 @@ asks them to look for (`cells.write_watched`). A message that goes to a worker o
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from routemq_tui.engine.journal import Journal
-from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
+from routemq_tui.engine.snapshot import FAILED, Ledger, LedgerEntry, Outcome
 from routemq_tui.worker import cells
-from routemq_tui.worker.spec import Seen
+from routemq_tui.worker.spec import Fate, Seen
 
 KEPT = 20
+"""Ledgers of messages in hand, and as many of deaths with none."""
 SETTLE_AFTER = 30.0
 """Seconds after which what was not seen again is no longer waited for."""
+_BAD = (Outcome.AWAITED, *FAILED)
+_OUTCOMES: dict[Fate, Outcome] = {
+    "handled": Outcome.HANDLED,
+    "handled before": Outcome.HANDLED,
+    "dead-lettered": Outcome.DEAD_LETTERED,
+    "dropped": Outcome.DROPPED,
+    "stopped": Outcome.STOPPED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +43,19 @@ class Death:
     in_hand: Sequence[int] = ()
     """Fingerprints in order of receipt."""
     finished: int = 0
-    """So many of them, the first ones, had been handled and were not acknowledged yet."""
+    """So many of them had been handled and were not acknowledged yet."""
+    in_order: bool = True
+    """Then they are the first ones; which they are is not known when several are handled at once."""
     current: tuple[int, str] | None = None
     """Fingerprint and topic of the message whose handler was running."""
 
     @property
     def worker(self) -> str:
         return f"{self.route}/{self.slot}"
+
+    def had_finished(self, index: int) -> bool:
+        """Whether this one of the messages in hand is known to have been handled."""
+        return self.in_order and index < self.finished
 
 
 @dataclass(slots=True)
@@ -51,7 +66,7 @@ class _Book:
     at: float
     since: float
     entries: list[LedgerEntry]
-    """The first `death.finished` of them had been handled before the death."""
+    """As in `death.in_hand`."""
     final: bool = True
     """False until the end of the process has been seen."""
     settled: bool = False
@@ -63,7 +78,15 @@ class _Book:
     def freeze(self) -> None:
         death = self.death
         self.value = Ledger(
-            death.worker, death.pid, self.at, death.reason, death.in_flight, tuple(self.entries), self.settled
+            death.worker,
+            death.pid,
+            self.at,
+            death.reason,
+            death.in_flight,
+            tuple(self.entries),
+            self.settled,
+            death.qos,
+            death.finished - sum(map(death.had_finished, range(len(self.entries)))),
         )
 
     def amend(self, death: Death) -> None:
@@ -76,6 +99,12 @@ class _Book:
     @property
     def complete(self) -> bool:
         return all(each.outcome not in (Outcome.AWAITED, Outcome.REDELIVERED) for each in self.entries)
+
+    def end(self, index: int, report: Seen) -> None:
+        outcome = _OUTCOMES[report.fate]
+        if report.fate == "handled" and self.death.had_finished(index):
+            outcome = Outcome.HANDLED_TWICE
+        self.entries[index] = replace(self.entries[index], outcome=outcome, unrun=report.unrun)
 
     def lose(self, slot: int) -> None:
         """What had come again to this slot is lost once more."""
@@ -92,10 +121,17 @@ class _Book:
 
 
 def _entries_of(death: Death) -> list[LedgerEntry]:
-    outcome = Outcome.AWAITED if death.qos else Outcome.UNKNOWABLE
     current = dict([death.current]) if death.current else {}
     followed = [each for each in death.in_hand if each][: cells.WATCHED_MOST]
-    return [LedgerEntry(each, current.get(each), outcome) for each in followed]
+    return [
+        LedgerEntry(each, current.get(each), _outcome_at(death, index)) for index, each in enumerate(followed)
+    ]
+
+
+def _outcome_at(death: Death, index: int) -> Outcome:
+    if death.qos:
+        return Outcome.AWAITED
+    return Outcome.HANDLED if death.had_finished(index) else Outcome.UNKNOWABLE
 
 
 class Ledgers:
@@ -103,7 +139,7 @@ class Ledgers:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._books: deque[_Book] = deque(maxlen=KEPT)
+        self._books: list[_Book] = []
         self._boards: dict[str, list[memoryview]] = {}
         self.values: tuple[Ledger, ...] = ()
         """Newest last."""
@@ -120,37 +156,49 @@ class Ledgers:
         """A process is about to be killed: its messages may be at another worker before its end is seen."""
         if death.qos and death.in_hand:
             self._books.append(_Book(death, time.time(), now, _entries_of(death), final=False))
+            self._let_go()
             self._write(death.route)
 
     def open(self, death: Death, now: float) -> None:
-        """The ledger of a death, whose cells no longer change; without a message in hand there is none."""
+        """The ledger of a death, whose cells no longer change."""
         expected = next((each for each in self._books if each.death.pid == death.pid), None)
         if expected is not None:
             expected.amend(death)
-        elif death.in_flight:
+        else:
             self._books.append(_Book(death, time.time(), now, _entries_of(death)))
         for book in self._open_of(death.route):
             if book.death.pid != death.pid:
                 book.lose(death.slot)
-        self._books = deque((each for each in self._books if each.death.in_flight), KEPT)
+        self._let_go()
         self._write(death.route)
         self.settle(now)
 
+    def _let_go(self) -> None:
+        """That nothing was in hand is told of a worker's last death only, and costs no other its place."""
+        last = {book.death.worker: book for book in self._books}
+        told = [book for book in self._books if book.death.in_flight][-KEPT:]
+        bare = [book for book in last.values() if not book.death.in_flight][-KEPT:]
+        kept = {id(book) for book in (*told, *bare)}
+        self._books = [book for book in self._books if id(book) in kept]
+
     def seen(self, route: str, slot: int, report: Seen, now: float) -> None:
-        """A worker of the route received a message that is awaited, or its handler ended."""
-        wanted = (Outcome.REDELIVERED, slot) if report.handled else (Outcome.AWAITED, None)
+        """A worker of the route received a message that is awaited, or has done with it."""
+        came = report.fate == "came"
+        wanted = (Outcome.AWAITED, None) if came else (Outcome.REDELIVERED, slot)
         for book in self._open_of(route):
             index = book.find(report.fingerprint, *wanted)
             if index is None:
                 continue
-            entry = book.entries[index]
-            if report.handled:
-                outcome = Outcome.HANDLED_TWICE if index < book.death.finished else Outcome.HANDLED
-                book.entries[index] = replace(entry, outcome=outcome)
-            else:
+            if came:
                 book.entries[index] = replace(
-                    entry, topic=report.topic, outcome=Outcome.REDELIVERED, slot=slot, after=now - book.since
+                    book.entries[index],
+                    topic=report.topic,
+                    outcome=Outcome.REDELIVERED,
+                    slot=slot,
+                    after=now - book.since,
                 )
+            else:
+                book.end(index, report)
             book.freeze()
         self.settle(now)
 
@@ -163,9 +211,10 @@ class Ledgers:
             if book.final and not book.settled and (book.complete or now - book.since >= SETTLE_AFTER):
                 book.settled = True
                 book.freeze()
-                awaited = any(each.outcome is Outcome.AWAITED for each in book.entries)
-                severity = "warning" if awaited else "information"
-                self._journal.notice(severity, ledger_words(book.value), book.death.worker)
+                if book.death.in_flight:
+                    bad = book.value.lost or any(each.outcome in _BAD for each in book.entries)
+                    severity = "warning" if bad else "information"
+                    self._journal.notice(severity, ledger_words(book.value), book.death.worker)
                 self._write(book.death.route)
         self.values = tuple(book.value for book in self._books if book.final)
 
@@ -182,18 +231,16 @@ class Ledgers:
 
 def ledger_words(ledger: Ledger) -> str:
     """In one line: "temperature/2 killed by hand: 7 in flight, 7 redelivered (5 to temperature/1, …) …"."""
-    entries = ledger.entries
+    entries, count = ledger.entries, ledger.counts
     parts = [f"{ledger.worker} {ledger.reason}: {ledger.in_flight} in flight"]
-    count = Counter(each.outcome for each in entries)
-    if count[Outcome.UNKNOWABLE] or not entries:
-        parts.append("QoS 0, so whether they were handled is unknowable" if entries else "not known by name")
+    if not entries:
+        parts.append("not known by name")
     if 0 < len(entries) < ledger.in_flight:
         parts.append(f"the first {len(entries)} followed")
     again = [each for each in entries if each.slot is not None]
     if again:
         parts.append(_redelivered(ledger, again))
-    if count[Outcome.HANDLED_TWICE]:
-        parts.append(f"{count[Outcome.HANDLED_TWICE]} handled twice")
+    parts += ledger.fate_words()
     if count[Outcome.REDELIVERED]:
         parts.append(f"{count[Outcome.REDELIVERED]} not yet handled")
     if count[Outcome.AWAITED]:
@@ -209,7 +256,4 @@ def _redelivered(ledger: Ledger, again: list[LedgerEntry]) -> str:
     else:
         each_to = [f"{count} to {route}/{slot}" for slot, count in sorted(slots.items(), key=str)]
         where = f"({', '.join(each_to)})"
-    waits = sorted(each.after for each in again if each.after is not None)
-    shortest, longest = f"{waits[0]:.1f}", f"{waits[-1]:.1f}"
-    span = longest if shortest == longest else f"{shortest}-{longest}"
-    return f"{len(again)} redelivered {where} after {span} s"
+    return f"{len(again)} redelivered {where} after {ledger.span_words()}"

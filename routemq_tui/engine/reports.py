@@ -102,7 +102,8 @@ def _stopped(slot: Slot, report: spec.Stopped, now: float) -> None:
 
 def _seen(slot: Slot, report: spec.Seen, now: float) -> None:
     slot.around.ledgers.seen(slot.route.name, slot.number, report, now)
-    if report.handled:
+    given_up_unrun = report.unrun in ("poison", "timeout")
+    if report.fate not in ("came", "stopped") and not given_up_unrun:
         slot.deaths.survived(report.fingerprint)
 
 

@@ -6,6 +6,7 @@ None means "not known", never zero.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -230,8 +231,17 @@ class Outcome(StrEnum):
     HANDLED = "handled"
     HANDLED_TWICE = "handled twice"
     """Its handler had ended before the death, the broker had no acknowledgement: it ran again."""
+    DEAD_LETTERED = "dead-lettered"
+    """It failed for good, and is kept in the store or was published as a dead letter."""
+    DROPPED = "dropped"
+    """It failed for good and is gone: `on_error = "drop"`."""
+    STOPPED = "stopped"
+    """It failed for good, its worker stops and the broker keeps it: `on_error = "stop"`."""
     UNKNOWABLE = "unknowable"
     """QoS 0: no broker sends it again."""
+
+
+FAILED = (Outcome.DEAD_LETTERED, Outcome.DROPPED, Outcome.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +256,13 @@ class LedgerEntry:
     """The slot it came to."""
     after: float | None = None
     """Seconds from the death to the redelivery."""
+    unrun: str = ""
+    """Of one that failed, why its handler was not called: `poison`, `timeout` or `payload`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What was in hand at a kill or crash, and what became of it."""
+    """What was in hand at a kill or crash, and what became of it. Nothing in hand: no entries, settled."""
 
     worker: str
     pid: int
@@ -261,6 +273,60 @@ class Ledger:
     entries: tuple[LedgerEntry, ...] = ()
     """In order of receipt; of very many only the first are followed."""
     settled: bool = False
+    qos: int = 1
+    """Of the route."""
+    handled_before: int = 0
+    """So many had been handled when it died, and it is not known which of them."""
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        return Counter(each.outcome for each in self.entries)
+
+    @property
+    def lost(self) -> int:
+        """At QoS 0: at least so many. What the broker had sent and was not read yet nobody can count."""
+        if self.qos:
+            return 0
+        return max(self.in_flight - self.counts[Outcome.HANDLED] - self.handled_before, 0)
+
+    def fate_words(self) -> list[str]:
+        """What became of those in hand beyond their redelivery: "1 handled twice", "2 dead letters" …"""
+        counts = self.counts
+        if not self.qos:
+            handled = counts[Outcome.HANDLED] + self.handled_before
+            told = [f"{handled} handled before"] if handled else []
+            unread = "what it had not read yet is not known (QoS 0: never sent again)"
+            return [*told, f"at least {self.lost} lost; {unread}" if self.in_flight else unread]
+        told = [f"{self.handled_before} handled before, not known which"] if self.handled_before else []
+        if counts[Outcome.HANDLED_TWICE]:
+            told.append(f"{counts[Outcome.HANDLED_TWICE]} handled twice")
+        failed = Counter((each.outcome, each.unrun) for each in self.entries if each.outcome in FAILED)
+        for (outcome, unrun), count in sorted(failed.items()):
+            told.append(f"{count} {_FATES[outcome][count > 1]}{f' (not run: {unrun})' * bool(unrun)}")
+        return told
+
+    def span_words(self) -> str:
+        """How long the redeliveries took: `0.1-0.3 s`, `12-40 ms`, `40 ms-1.2 s`; empty without any."""
+        times = [each.after for each in self.entries if each.after is not None]
+        if not times:
+            return ""
+        (low, low_unit), (high, high_unit) = _in_unit(min(times)), _in_unit(max(times))
+        if low_unit != high_unit:
+            return f"{low} {low_unit}-{high} {high_unit}"
+        return f"{low if low == high else f'{low}-{high}'} {high_unit}"
+
+
+_FATES = {
+    Outcome.DEAD_LETTERED: ("dead letter", "dead letters"),
+    Outcome.DROPPED: ("dropped", "dropped"),
+    Outcome.STOPPED: ("stopped its worker", "stopped their workers"),
+}
+
+
+def _in_unit(seconds: float) -> tuple[str, str]:
+    if seconds >= 0.095:
+        return f"{seconds:.1f}", "s"
+    return f"{seconds * 1000:.0f}" if seconds >= 0.001 else "<1", "ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +380,6 @@ class Snapshot:
     notices: tuple[Notice, ...] = field(default=())
     """The last 50, oldest first."""
     ledgers: tuple[Ledger, ...] = ()
-    """Of the last 20 deaths with messages in hand, newest last."""
+    """Of the last 20 deaths with messages in hand, and of workers whose last death left none; newest last."""
     errors: tuple[ErrorGroup, ...] = ()
     """Newest `last_seen` first, at most 100."""

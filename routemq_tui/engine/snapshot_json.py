@@ -2,10 +2,17 @@
 
 Top level: `version, pid, time, state, group, node, health, health_percent, running, desired, broker{kind,
 address, state, version, reason, dropped}, totals{metrics}, routes[],
-notices[{number, time, severity, text}], ledgers[{worker, pid, time, reason, in_flight, settled, entries[
-{fingerprint, topic, outcome ("awaited", "redelivered", "handled", "handled twice" or "unknowable"), slot,
-after}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen, routes, workers, trend,
+notices[{number, time, severity, text}], ledgers[{worker, pid, time, reason, in_flight, settled, qos,
+handled_before, lost, counts{by outcome}, not_run, entries[{fingerprint, topic, outcome, slot, after,
+unrun}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen, routes, workers, trend,
 example, traceback}]`.
+
+A ledger tells of one death; `in_flight` 0: nothing was in hand. An entry's outcome is "awaited",
+"redelivered" (its handling has not ended), "handled", "handled twice", "dead-lettered" (stored or published),
+"dropped", "stopped" (its worker stops, the broker keeps it) or "unknowable" (QoS 0). `unrun` says why one
+that failed was not run: "poison", "timeout" or "payload"; `not_run` counts those. `handled_before`: so many
+had been handled at the death, not known which. `lost`: at least so many, at QoS 0; what the worker had not
+read yet nobody knows.
 
 A route: `name, topic, filter, subscription, handler, qos, shared, desired, running, min_workers, max_workers,
 state ("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling, metrics, workers[]`; its
@@ -26,7 +33,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from routemq_tui.engine.snapshot import Ledger, Metrics, RouteSnapshot, Snapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import Ledger, Metrics, Outcome, RouteSnapshot, Snapshot, WorkerSnapshot
 
 VERSION = 1
 
@@ -78,7 +85,14 @@ def _route(route: RouteSnapshot) -> dict[str, Any]:
 
 def _ledger(ledger: Ledger) -> dict[str, Any]:
     entries = [{**asdict(each), "outcome": each.outcome.value} for each in ledger.entries]
-    return {**asdict(ledger), "entries": entries}
+    counts = ledger.counts
+    return {
+        **asdict(ledger),
+        "entries": entries,
+        "lost": ledger.lost,
+        "counts": {outcome.value: counts[outcome] for outcome in Outcome},
+        "not_run": sum(bool(each.unrun) for each in ledger.entries),
+    }
 
 
 def _state_of(route: RouteSnapshot) -> str:

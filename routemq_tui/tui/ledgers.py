@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
+from routemq_tui.engine.snapshot import FAILED, Ledger, LedgerEntry, Outcome
 from routemq_tui.tui.fitting import clip, place
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.tones import Face, Fragment, Tone
@@ -22,19 +20,28 @@ OUTCOME_FACES = {
     Outcome.REDELIVERED: Face("↪", "running", Tone.ACCENT),
     Outcome.HANDLED: Face("✓", "handled", Tone.OK),
     Outcome.HANDLED_TWICE: Face("²", "twice", Tone.WARN),
+    Outcome.DEAD_LETTERED: Face("✗", "dead letter", Tone.BAD),
+    Outcome.DROPPED: Face("✗", "dropped", Tone.BAD),
+    Outcome.STOPPED: Face("✗", "stopped", Tone.BAD),
     Outcome.UNKNOWABLE: Face("?", "unknown", Tone.MUTED),
 }
 UNSEEN = Face("✗", "not seen", Tone.BAD)
 """Awaited in a ledger that is settled: it did not come while it was looked for."""
-FACE_WIDTH = 11
-AGAIN = (Outcome.REDELIVERED, Outcome.HANDLED, Outcome.HANDLED_TWICE)
+LOST = Face("✗", "lost", Tone.BAD)
+"""Unknowable in a ledger in which all that was handled is known."""
+FACE_WIDTH = 13
+NOT_RUN = "  not run"
 
 
 def ledgers_of(row: Row) -> list[Ledger]:
-    """The ledgers of a row, newest first: of one worker the last one, else the last few."""
+    """The ledgers of a row, newest first: of one worker the last one, else the last few.
+
+    Of a worker whose last death left nothing in hand the one before is told, too.
+    """
     newest_first = reversed(row.snapshot.ledgers)
     if row.worker is not None:
-        return [each for each in newest_first if each.worker == row.worker.name][:1]
+        own = [each for each in newest_first if each.worker == row.worker.name]
+        return own[:1] if own and own[0].in_flight else own[:2]
     if row.route is not None:
         found = [each for each in newest_first if each.worker.rpartition("/")[0] == row.route.name]
         return found[:HEADLINES]
@@ -43,39 +50,25 @@ def ledgers_of(row: Row) -> list[Ledger]:
 
 def headline(ledger: Ledger, now: float, named: bool) -> Fragment:
     """What happened and what became of it in one sentence; `named` says of which worker."""
-    tallies = Counter(entry.outcome for entry in ledger.entries)
-    parts = [f"{ledger.in_flight} in flight"]
-    if again := sum(tallies[outcome] for outcome in AGAIN):
-        parts.append(f"{again} redelivered {_span(ledger.entries)}".rstrip())
-    if tallies[Outcome.HANDLED_TWICE]:
-        parts.append(f"{tallies[Outcome.HANDLED_TWICE]} handled twice")
-    if tallies[Outcome.AWAITED]:
-        parts.append(f"{tallies[Outcome.AWAITED]} not seen again{'' if ledger.settled else ' yet'}")
-    if tallies[Outcome.UNKNOWABLE]:
-        parts.append(f"{tallies[Outcome.UNKNOWABLE]} unknowable (QoS 0: never sent again)")
+    parts = [f"{ledger.in_flight} in flight" if ledger.in_flight else "nothing in hand"]
+    if again := sum(entry.slot is not None for entry in ledger.entries):
+        parts.append(f"{again} redelivered in {ledger.span_words()}")
+    parts += ledger.fate_words()
+    if awaited := ledger.counts[Outcome.AWAITED]:
+        parts.append(f"{awaited} not seen again{'' if ledger.settled else ' yet'}")
     if ledger.in_flight > len(ledger.entries):
         parts.append(f"only the first {len(ledger.entries)} followed")
     who = f"{ledger.worker} " if named else ""
     age = format_age(max(0.0, now - ledger.time))
-    return Fragment(f"{who}{ledger.reason} {age} ago: {', '.join(parts)}", _tone(ledger, tallies))
+    return Fragment(f"{who}{ledger.reason} {age} ago: {', '.join(parts)}", _tone(ledger))
 
 
-def _tone(ledger: Ledger, tallies: Counter[Outcome]) -> Tone:
-    if tallies[Outcome.AWAITED]:
-        return Tone.BAD if ledger.settled else Tone.WARN
-    return Tone.WARN if tallies[Outcome.UNKNOWABLE] or tallies[Outcome.HANDLED_TWICE] else Tone.OK
-
-
-def _span(entries: tuple[LedgerEntry, ...]) -> str:
-    """How long the redeliveries took: `in 0.1-0.3 s`, `in 12-40 ms`."""
-    times = [entry.after for entry in entries if entry.after is not None]
-    if not times:
-        return ""
-    if max(times) < 0.095:
-        low, high, unit = f"{min(times) * 1000:.0f}", f"{max(times) * 1000:.0f}", "ms"
-    else:
-        low, high, unit = f"{min(times):.1f}", f"{max(times):.1f}", "s"
-    return f"in {low if low == high else f'{low}-{high}'} {unit}"
+def _tone(ledger: Ledger) -> Tone:
+    counts = ledger.counts
+    if any(counts[outcome] for outcome in FAILED) or (counts[Outcome.AWAITED] and ledger.settled):
+        return Tone.BAD
+    uncertain = counts[Outcome.AWAITED] or counts[Outcome.HANDLED_TWICE] or ledger.handled_before
+    return Tone.WARN if uncertain or not ledger.qos else Tone.OK
 
 
 def entry_lines(ledger: Ledger, width: int) -> list[list[Fragment]]:
@@ -94,21 +87,29 @@ def entry_lines(ledger: Ledger, width: int) -> list[list[Fragment]]:
             )
         ],
     ]
-    lines += [_entry_line(entry, ledger.settled, width) for entry in ledger.entries[:ENTRIES]]
+    lines += [_entry_line(entry, _face(entry, ledger), width) for entry in ledger.entries[:ENTRIES]]
     if (left := ledger.in_flight - min(len(ledger.entries), ENTRIES)) > 0:
         lines.append([Fragment(f"   and {left} more", Tone.MUTED)])
     return lines
 
 
-def _entry_line(entry: LedgerEntry, settled: bool, width: int) -> list[Fragment]:
-    unseen = settled and entry.outcome is Outcome.AWAITED
-    face = UNSEEN if unseen else OUTCOME_FACES[entry.outcome]
+def _face(entry: LedgerEntry, ledger: Ledger) -> Face:
+    if entry.outcome is Outcome.AWAITED and ledger.settled:
+        return UNSEEN
+    if entry.outcome is Outcome.UNKNOWABLE and not ledger.handled_before:
+        return LOST
+    return OUTCOME_FACES[entry.outcome]
+
+
+def _entry_line(entry: LedgerEntry, face: Face, width: int) -> list[Fragment]:
     slot = "-" if entry.slot is None else f"/{entry.slot}"
     used = 1 + FACE_WIDTH + 1 + SLOT_WIDTH + 1 + AFTER_WIDTH + 2
     topic = entry.topic or f"not known (#{entry.fingerprint:016x})"
+    note = NOT_RUN if entry.unrun else ""
     return [
         Fragment(" " + place(face.text, FACE_WIDTH, "left"), face.tone),
         Fragment(f" {slot:>{SLOT_WIDTH}}"),
         Fragment(f" {format_seconds(entry.after):>{AFTER_WIDTH}}  ", Tone.MUTED),
-        Fragment(clip(topic, max(4, width - used - 1)), Tone.TEXT if entry.topic else Tone.MUTED),
+        Fragment(clip(topic, max(4, width - used - len(note) - 1)), Tone.TEXT if entry.topic else Tone.MUTED),
+        *([Fragment(note, Tone.WARN)] if note else []),
     ]

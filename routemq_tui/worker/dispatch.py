@@ -215,7 +215,7 @@ class Dispatcher:
         if kept:
             if long:
                 self._look()
-            self._watched.ended_all(kept)
+            self._watched.ended_all(kept, "handled")
             hands.release()
         if delivery is not None:
             self._in_handlers[delivery] = started
@@ -270,10 +270,11 @@ class Dispatcher:
         if failure is not None:
             self._say(delivery, failure)
             if not await self._policy.give_up(delivery, failure):
+                self._watched.ended(delivery, failure, self._spec.on_error)
                 return
             self._look()
         self.finished += 1
-        self._watched.ended(delivery)
+        self._watched.ended(delivery, failure, self._spec.on_error)
         self._deliveries.finish(delivery)
         if self._tap.on and failure is None:
             self._tap.ok(delivery)

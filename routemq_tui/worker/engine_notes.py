@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable
 
 from routemq_tui.worker import cells
 from routemq_tui.worker.delivery import Delivery
-from routemq_tui.worker.spec import Seen, WorkerReport
+from routemq_tui.worker.failure import Failure
+from routemq_tui.worker.spec import Fate, Seen, WorkerReport
 
 _MOMENT = 3.0
 """A broker may give a dead member's messages to others before the engine has noticed: those that came again
 and ended so many seconds ago are told all the same."""
+_FAILED: dict[str, Fate] = {"dead-letter": "dead-lettered", "drop": "dropped", "stop": "stopped"}
+"""What becomes of a message that failed, by the route's `on_error`."""
 
 
 class Suspects:
@@ -56,7 +59,7 @@ class Watched:
         # How often each may still be told: messages that are the same to the byte could come for ever.
         self._to_come: Counter[int] = Counter()
         self._to_end: Counter[int] = Counter()
-        self._again: deque[tuple[Delivery, float]] = deque(maxlen=64)
+        self._again: deque[tuple[Delivery, Fate, str, float]] = deque(maxlen=64)
 
     def look(self) -> None:
         """Once a batch: take what the engine has written since; what it asks for may be in hand already."""
@@ -73,40 +76,42 @@ class Watched:
         for delivery in self._in_hand:
             self.came(delivery)
         now = time.monotonic()
-        for delivery, ended in self._again:
+        for delivery, fate, unrun, ended in self._again:
             if now - ended < _MOMENT:
                 self.came(delivery)
-                self._tell_end(delivery)
+                self._tell_end(delivery, fate, unrun)
 
     def came(self, delivery: Delivery) -> None:
         if self._to_come[delivery.fingerprint] > 0 and not delivery.announced:
             self._to_come[delivery.fingerprint] -= 1
             delivery.announced = True
-            self._tell(delivery, handled=False)
+            self._tell(delivery, "came")
 
-    def ended(self, delivery: Delivery) -> None:
-        """To be called for every message, while it is still in hand."""
+    def ended(self, delivery: Delivery, failure: Failure | None, on_error: str) -> None:
+        """To be called for every message, while it is still in hand; with why it was given up, if it was."""
+        fate: Fate = "handled" if failure is None else _FAILED[on_error]
+        unrun = failure.cause if failure and (failure.final or failure.cause == "payload") else ""
         self.look()
         if self.active:
-            self._tell_end(delivery)
+            self._tell_end(delivery, fate, unrun)
         if delivery.duplicate:
-            self._again.append((delivery.without_payload(), time.monotonic()))
+            self._again.append((delivery.without_payload(), fate, unrun, time.monotonic()))
 
-    def ended_all(self, deliveries: Iterable[Delivery]) -> None:
+    def ended_all(self, deliveries: Iterable[Delivery], fate: Fate = "handled before") -> None:
         """The same for messages that are done already, when they may not have been told to have come."""
         self.look()
         if self.active:
             for delivery in deliveries:
                 self.came(delivery)
-                self._tell_end(delivery)
+                self._tell_end(delivery, fate)
 
-    def _tell_end(self, delivery: Delivery) -> None:
+    def _tell_end(self, delivery: Delivery, fate: Fate, unrun: str = "") -> None:
         if self._to_end[delivery.fingerprint] > 0:
             self._to_end[delivery.fingerprint] -= 1
-            self._tell(delivery, handled=True)
+            self._tell(delivery, fate, unrun)
 
-    def _tell(self, delivery: Delivery, handled: bool) -> None:
-        self._report(Seen(delivery.fingerprint, delivery.topic.text, handled, delivery.duplicate))
+    def _tell(self, delivery: Delivery, fate: Fate, unrun: str = "") -> None:
+        self._report(Seen(delivery.fingerprint, delivery.topic.text, delivery.duplicate, fate, unrun))
 
 
 def _region(words: memoryview, first: int, entry_words: int) -> bytes:

@@ -227,13 +227,20 @@ class Stopped(msgspec.Struct, tag=True, frozen=True):
     error: str
 
 
+Fate = Literal["came", "handled", "handled before", "dead-lettered", "dropped", "stopped"]
+"""`came`: it was received, no more. `handled before`: by the slot's last process, and not run again. The last
+three failed, or were given up without being run."""
+
+
 class Seen(msgspec.Struct, tag=True, frozen=True):
-    """A message the engine waits for (`cells.read_watched`) was received, or its handling has ended."""
+    """What became of a message the engine waits for (`cells.read_watched`)."""
 
     fingerprint: int
     topic: str
-    handled: bool
     duplicate: bool
+    fate: Fate = "came"
+    unrun: str = ""
+    """Why its handler was not called: `poison`, `timeout` or `payload`; empty when it was."""
 
 
 PAYLOAD_MOST = 64 * 1024

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from routemq_tui.config.model import OnError
 from routemq_tui.engine import commands
+from routemq_tui.engine.endings import _deaths_words, death_of
 from routemq_tui.engine.journal import Journal
 from routemq_tui.engine.ledgers import KEPT, SETTLE_AFTER, Death, Ledgers
 from routemq_tui.engine.log_store import LogStore
-from routemq_tui.engine.snapshot import Ledger, Outcome
-from routemq_tui.engine.snapshot_json import snapshot_values
+from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
+from routemq_tui.engine.snapshot_json import _ledger, snapshot_values
 from routemq_tui.worker import cells
-from routemq_tui.worker.spec import Seen
+from routemq_tui.worker.spec import Fate, Seen
 from tests.conftest import Mosquitto
 from tests.engine.conftest import StartRig
 from tests.engine.rig import Rig, make_config, route, running
@@ -29,11 +34,19 @@ class Books:
         self.words = memoryview(bytearray(cells.WORDS * 8)).cast("B").cast("Q")
         self.ledgers.join("jobs", self.words)
 
-    def death(self, *in_hand: int, pid: int = 1, slot: int = 2, qos: int = 1, finished: int = 0) -> Death:
-        return Death("jobs", slot, pid, "killed by hand", qos, len(in_hand), in_hand, finished)
+    def death(
+        self,
+        *in_hand: int,
+        pid: int = 1,
+        slot: int = 2,
+        qos: int = 1,
+        finished: int = 0,
+        in_order: bool = True,
+    ) -> Death:
+        return Death("jobs", slot, pid, "killed by hand", qos, len(in_hand), in_hand, finished, in_order)
 
-    def seen(self, fingerprint: int, now: float, handled: bool = False, slot: int = 1) -> None:
-        self.ledgers.seen("jobs", slot, Seen(fingerprint, f"jobs/{fingerprint}", handled, True), now)
+    def seen(self, fingerprint: int, now: float, fate: Fate = "came", slot: int = 1, unrun: str = "") -> None:
+        self.ledgers.seen("jobs", slot, Seen(fingerprint, f"jobs/{fingerprint}", True, fate, unrun), now)
 
     @property
     def watched(self) -> frozenset[int]:
@@ -58,7 +71,7 @@ def test_a_ledger_is_joined_from_what_the_workers_see() -> None:
     books.seen(12, 100.3, slot=3)
     assert books.outcomes() == [O.REDELIVERED] * 3
     for fingerprint, slot in ((10, 1), (11, 3), (12, 3)):
-        books.seen(fingerprint, 100.5, handled=True, slot=slot)
+        books.seen(fingerprint, 100.5, "handled", slot=slot)
     assert books.outcomes() == [O.HANDLED_TWICE, O.HANDLED, O.HANDLED]
     assert [each.topic for each in books.last().entries] == ["jobs/10", "jobs/11", "jobs/12"]
     assert books.last().settled
@@ -85,16 +98,107 @@ def test_what_does_not_come_again_is_said_after_a_while() -> None:
     assert books.outcomes() == [O.REDELIVERED, O.AWAITED]
 
 
-def test_qos_0_is_unknowable_and_nothing_in_hand_is_no_ledger() -> None:
+def test_what_failed_is_not_called_handled() -> None:
     books = Books()
-    books.ledgers.open(books.death(), 0.0)
-    assert books.ledgers.values == ()
-    books.ledgers.open(books.death(1, 2, 3, qos=0), 0.0)
-    assert books.outcomes() == [O.UNKNOWABLE] * 3
+    books.ledgers.open(books.death(10, 11, 12, 13, 14, 15), 0.0)
+    ends: list[tuple[Fate, str]] = [
+        ("dead-lettered", "poison"),
+        ("dead-lettered", ""),
+        ("dead-lettered", ""),
+        ("dropped", "timeout"),
+        ("stopped", ""),
+        ("handled", ""),
+    ]
+    for fingerprint, (fate, unrun) in enumerate(ends, 10):
+        books.seen(fingerprint, 0.02)
+        books.seen(fingerprint, 0.1, fate, unrun=unrun)
+    assert books.outcomes() == [O.DEAD_LETTERED] * 3 + [O.DROPPED, O.STOPPED, O.HANDLED]
+    assert [each.unrun for each in books.last().entries] == ["poison", "", "", "timeout", "", ""]
+    assert books.last().settled
+    assert books.told() == [
+        "jobs/2 killed by hand: 6 in flight, 6 redelivered to jobs/1 after 20 ms, 2 dead letters, "
+        "1 dead letter (not run: poison), 1 dropped (not run: timeout), 1 stopped its worker"
+    ]
+    assert books.journal.notices[-1].severity == "warning"
+    values = _ledger(books.last())
+    assert values["counts"] == {
+        "awaited": 0,
+        "redelivered": 0,
+        "handled": 1,
+        "handled twice": 0,
+        "dead-lettered": 3,
+        "dropped": 1,
+        "stopped": 1,
+        "unknowable": 0,
+    }
+    assert (values["not_run"], values["entries"][0]["unrun"]) == (2, "poison")
+
+
+def test_what_was_handled_before_and_is_only_acknowledged_was_handled_once() -> None:
+    books = Books()
+    books.ledgers.open(books.death(10, 11, finished=2), 0.0)
+    for fingerprint, fate in ((10, "handled before"), (11, "handled")):
+        books.seen(fingerprint, 0.1)
+        books.seen(fingerprint, 0.2, fate)  # type: ignore[arg-type]
+    assert books.outcomes() == [O.HANDLED, O.HANDLED_TWICE]
+
+
+def test_of_several_at_once_it_is_not_said_which_were_handled_before() -> None:
+    books = Books()
+    books.ledgers.open(books.death(10, 11, finished=1, in_order=False), 0.0)
+    for fingerprint in (10, 11):
+        books.seen(fingerprint, 0.1)
+        books.seen(fingerprint, 0.2, "handled")
+    assert books.outcomes() == [O.HANDLED, O.HANDLED]
+    assert "1 handled before, not known which" in books.told()[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [((0.0211, 0.081), "21-81 ms"), ((0.0004,), "<1 ms"), ((0.04, 1.24), "40 ms-1.2 s"), ((0.3,), "0.3 s")],
+)
+def test_how_long_it_took_is_said_in_fitting_units(times: tuple[float, ...], words: str) -> None:
+    entries = tuple(LedgerEntry(1, "t", O.HANDLED, 1, each) for each in times)
+    assert Ledger("jobs/1", 7, 0.0, "killed", len(times), entries).span_words() == words
+
+
+UNREAD = "what it had not read yet is not known (QoS 0: never sent again)"
+
+
+def test_qos_0_says_at_least_how_many_are_lost() -> None:
+    books = Books()
+    books.ledgers.open(books.death(1, 2, 3, qos=0, finished=1), 0.0)
+    assert books.outcomes() == [O.HANDLED, O.UNKNOWABLE, O.UNKNOWABLE]
     assert books.watched == frozenset()
     assert books.told() == [
-        "jobs/2 killed by hand: 3 in flight, QoS 0, so whether they were handled is unknowable"
+        f"jobs/2 killed by hand: 3 in flight, 1 handled before, at least 2 lost; {UNREAD}"
     ]
+    books.ledgers.open(books.death(1, 2, pid=2, qos=0, finished=1, in_order=False), 0.0)
+    assert books.outcomes() == [O.UNKNOWABLE, O.UNKNOWABLE]
+    assert f"2 in flight, 1 handled before, at least 1 lost; {UNREAD}" in books.told()[1]
+    assert _ledger(books.last())["lost"] == 1
+
+
+def test_nothing_in_hand_is_a_ledger_until_the_next_death_of_its_worker() -> None:
+    books = Books()
+    books.ledgers.open(books.death(1), 0.0)
+    books.ledgers.open(books.death(pid=2), 1.0)
+    books.ledgers.open(books.death(pid=3, slot=5), 2.0)
+    assert [(each.pid, each.in_flight) for each in books.ledgers.values] == [(1, 1), (2, 0), (3, 0)]
+    assert books.last().settled
+    assert books.told() == []  # there is nothing to be told by itself
+    books.ledgers.open(books.death(pid=4), 3.0)
+    assert [each.pid for each in books.ledgers.values] == [1, 3, 4]
+
+
+def test_deaths_with_nothing_in_hand_take_no_place() -> None:
+    books = Books()
+    for number in range(1, KEPT + 1):
+        books.ledgers.open(books.death(number, pid=number), 0.0)
+    for number in range(1, KEPT + 5):
+        books.ledgers.open(books.death(pid=100 + number, slot=100 + number), 0.0)
+    assert sum(each.in_flight for each in books.ledgers.values) == KEPT
+    assert len(books.ledgers.values) == 2 * KEPT
 
 
 def test_what_happens_between_the_kill_and_the_end_is_in_it() -> None:
@@ -108,7 +212,7 @@ def test_what_happens_between_the_kill_and_the_end_is_in_it() -> None:
     assert books.watched == {11, 12, 13}
     books.ledgers.expect(books.death(20, pid=7), 1.0)
     books.ledgers.open(books.death(pid=7), 1.0)  # it had finished all
-    assert [each.pid for each in books.ledgers.values] == [1]
+    assert [(each.pid, each.in_flight) for each in books.ledgers.values] == [(1, 3), (7, 0)]
 
 
 def test_a_message_that_is_lost_again_is_awaited_again() -> None:
@@ -118,7 +222,7 @@ def test_a_message_that_is_lost_again_is_awaited_again() -> None:
     books.ledgers.open(books.death(10, pid=9, slot=1), 1.0)
     assert [book.entries[0].outcome for book in books.ledgers.values] == [O.AWAITED, O.AWAITED]
     books.seen(10, 1.5, slot=2)
-    books.seen(10, 1.6, slot=2, handled=True)
+    books.seen(10, 1.6, "handled", slot=2)
     assert [book.settled for book in books.ledgers.values] == [True, True]
     assert "after 1.5 s" in books.told()[0]
     assert "after 0.5 s" in books.told()[1]
@@ -187,7 +291,7 @@ def test_qos_0_in_hand_is_called_unknowable(start_rig: StartRig) -> None:
         paused_with(rig, workers=1, messages=3, qos=0)
         rig.send(commands.KillWorker("jobs", 1))
         assert {each.outcome for each in settled(rig).entries} == {O.UNKNOWABLE}
-        assert "3 in flight, QoS 0, so whether they were handled is unknowable" in rig.notices()
+        assert f"3 in flight, at least 3 lost; {UNREAD}" in rig.notices()
 
 
 def test_a_crash_has_its_ledger_too(mosquitto: Mosquitto, tmp_path: Path) -> None:
@@ -199,4 +303,67 @@ def test_a_crash_has_its_ledger_too(mosquitto: Mosquitto, tmp_path: Path) -> Non
         ledgers = rig.engine.snapshot().ledgers
         assert [each.in_flight for each in ledgers] == [1, 1, 1]
         assert {each.entries[0].topic for each in ledgers} == {"jobs/0"}
+        assert {(each.entries[0].outcome, each.entries[0].unrun) for each in ledgers} == {
+            (O.DEAD_LETTERED, "poison")
+        }
+        assert "1 redelivered to jobs/1 after" in rig.notices()
+        assert "1 dead letter (not run: poison)" in rig.notices()
         assert ledgers[0].reason == "exited with code 9 while handling jobs/0 (1 of 3 deaths)"
+
+
+@pytest.mark.parametrize(
+    ("on_error", "outcome"),
+    [
+        (OnError.DEAD_LETTER, O.DEAD_LETTERED),
+        (OnError.DROP, O.DROPPED),
+        (OnError.STOP, O.STOPPED),
+    ],
+)
+def test_what_fails_after_a_kill_is_told_as_that(
+    mosquitto: Mosquitto, tmp_path: Path, on_error: OnError, outcome: Outcome
+) -> None:
+    config = make_config(tmp_path, mosquitto.port, route(handler="picky", on_error=on_error))
+    with running(config, mosquitto.port) as rig:
+        paused_with(rig, workers=1, messages=1)
+        rig.send(commands.KillWorker("jobs", 1))
+        rig.until(lambda: rig.route().metrics.duplicates == 1, "it came again")
+        rig.send(commands.ResumeRoute("jobs"))
+        (entry,) = settled(rig).entries
+        assert (entry.outcome, entry.unrun, entry.topic) == (outcome, "", "jobs/0")
+        (values,) = snapshot_values(rig.engine.snapshot())["ledgers"]
+        assert values["entries"][0]["outcome"] == outcome.value
+        assert (values["counts"][outcome.value], values["counts"]["handled"]) == (1, 0)
+
+
+def test_a_kill_with_nothing_in_hand_is_in_the_snapshot(start_rig: StartRig) -> None:
+    with start_rig(route()) as rig:
+        rig.until_running(1)
+        rig.send(commands.KillWorker("jobs", 1))
+        ledger = settled(rig)
+        assert (ledger.worker, ledger.reason, ledger.in_flight) == ("jobs/1", "killed by hand", 0)
+
+
+def test_what_a_run_that_was_cut_short_had_handled_is_not_lost() -> None:
+    # given a hot run of five QoS 0 messages that ended in the third: nothing of it is counted yet
+    words = memoryview(bytearray(cells.WORDS * 8)).cast("B").cast("Q")
+    words[cells.ACKNOWLEDGED], words[cells.RECEIVED], words[cells.IN_FLIGHT] = 40, 45, 5
+    words[cells.OK] = 40
+    words[cells.DONE_FROM] = words[cells.DONE_TO] = 42
+    slot = SimpleNamespace(
+        words=words,
+        route=SimpleNamespace(name="jobs", qos=0, concurrency=1),
+        number=1,
+        ended_before=0,
+        received_before=0,
+    )
+    death = death_of(slot, SimpleNamespace(pid=7), "killed")  # type: ignore[arg-type]
+    assert (death.in_flight, death.finished) == (5, 2)
+    # and what is counted, but not acknowledged yet, is not counted a second time
+    words[cells.OK], words[cells.DONE_FROM] = 42, 40
+    assert death_of(slot, SimpleNamespace(pid=7), "killed").finished == 2  # type: ignore[arg-type]
+
+
+def test_a_death_beyond_the_limit_is_no_sum_that_does_not_add_up() -> None:
+    assert _deaths_words(3, 3) == "3 of 3 deaths"
+    assert _deaths_words(4, 3) == "4th death, limit 3"
+    assert [_deaths_words(n, 1).split()[0] for n in (2, 3, 11, 21)] == ["2nd", "3rd", "11th", "21st"]

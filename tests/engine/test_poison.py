@@ -7,13 +7,14 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 from routemq_tui.config.model import Limits, OnError
-from routemq_tui.engine import commands
+from routemq_tui.engine import commands, reports
 from routemq_tui.engine.deaths import FORGET_AFTER, DeathTable
 from routemq_tui.engine.handler_kind import is_sync
 from routemq_tui.engine.policy import RestartPolicy
@@ -21,6 +22,7 @@ from routemq_tui.engine.snapshot import WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.worker import cells
 from routemq_tui.worker.dead_letters import DeadLetterStore
+from routemq_tui.worker.spec import Fate, Seen
 from tests.conftest import Mosquitto
 from tests.engine.conftest import StartRig
 from tests.engine.rig import Rig, make_config, route, running
@@ -76,6 +78,33 @@ def test_who_was_handled_after_all_is_suspected_no_longer() -> None:
     table.add(7, 2.0)
     table.survived(7)
     assert cells.read_suspects(words) == {7: 2}
+
+
+@pytest.mark.parametrize(
+    ("fate", "unrun", "suspected"),
+    [
+        ("came", "", True),
+        ("handled", "", False),
+        ("handled before", "", False),
+        ("dead-lettered", "", False),
+        ("dropped", "", False),
+        ("dropped", "payload", False),
+        ("dead-lettered", "poison", True),
+        ("dead-lettered", "timeout", True),
+        ("stopped", "", True),
+    ],
+)
+def test_only_who_was_run_and_left_its_worker_alive_is_suspected_no_longer(
+    fate: Fate, unrun: str, suspected: bool
+) -> None:
+    table = DeathTable(9)  # a worker with a lower limit, from before a reload, may give it up
+    table.add(7, 0.0)
+    ledgers = SimpleNamespace(seen=lambda *told: None)
+    slot = SimpleNamespace(
+        around=SimpleNamespace(ledgers=ledgers), route=SimpleNamespace(name="jobs"), number=1, deaths=table
+    )
+    reports.take(slot, Seen(7, "jobs/7", True, fate, unrun), 1.0)  # type: ignore[arg-type]
+    assert bool(table.deaths_of(7)) is suspected
 
 
 def test_the_table_keeps_the_newest() -> None:

@@ -214,9 +214,11 @@ def after_kills() -> Snapshot:
     handled, twice, awaited = Outcome.HANDLED, Outcome.HANDLED_TWICE, Outcome.AWAITED
     by_hand = entries(handled, twice, handled, Outcome.REDELIVERED, handled, handled, handled)
     poison = "exited by SIGSEGV while handling sensors/7/temperature"
+    poisoned = entries(Outcome.DEAD_LETTERED, Outcome.DROPPED, awaited)
+    given_up = replace(poisoned[0], unrun="poison")
     ledgers = (
-        Ledger("temperature/3", 4003, NOW - 40, poison, 3, entries(handled, awaited, awaited), settled=True),
-        Ledger("alerts/1", 4001, NOW - 9, "killed by hand", 2, entries(*[Outcome.UNKNOWABLE] * 2)),
+        Ledger("temperature/3", 4003, NOW - 40, poison, 3, (given_up, *poisoned[1:]), settled=True),
+        Ledger("alerts/1", 4001, NOW - 9, "killed by hand", 2, entries(*[Outcome.UNKNOWABLE] * 2), qos=0),
         Ledger("temperature/2", 4002, NOW - 4, "killed by hand", 7, by_hand),
         Ledger(
             "temperature/1", 4001, NOW - 1, "killed by hand", 4, entries(handled, handled, awaited, awaited)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
+from routemq_tui.engine.snapshot import FAILED, Ledger, LedgerEntry, Outcome
 from routemq_tui.tui.columns import Layout
 from routemq_tui.tui.ledgers import ENTRIES, OUTCOME_FACES, entry_lines, headline, ledgers_of
 from routemq_tui.tui.row_cells import reason_of
@@ -19,7 +19,8 @@ from routemq_tui.tui.widgets.lines import length
 from tests.fakes.snapshots import NOW, after_kills, busy, entries
 from tests.tui.conftest import Sit
 
-H, R, T, A, U = (
+D, H, R, T, A, U = (
+    Outcome.DEAD_LETTERED,
     Outcome.HANDLED,
     Outcome.REDELIVERED,
     Outcome.HANDLED_TWICE,
@@ -28,9 +29,12 @@ H, R, T, A, U = (
 )
 
 
-def ledger(*outcomes: Outcome, settled: bool = False, in_flight: int | None = None) -> Ledger:
+def ledger(
+    *outcomes: Outcome, settled: bool = False, in_flight: int | None = None, concurrent: int = 0
+) -> Ledger:
     held = len(outcomes) if in_flight is None else in_flight
-    return Ledger("jobs/1", 7, NOW - 4, "killed by hand", held, entries(*outcomes), settled)
+    whole = Ledger("jobs/1", 7, NOW - 4, "killed by hand", held, entries(*outcomes), settled)
+    return replace(whole, handled_before=concurrent)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,26 @@ def ledger(*outcomes: Outcome, settled: bool = False, in_flight: int | None = No
         (ledger(H), "1 in flight, 1 redelivered in 0.1 s", Tone.OK),
         (ledger(H, A, A), "3 in flight, 1 redelivered in 0.1 s, 2 not seen again yet", Tone.WARN),
         (ledger(H, A, settled=True), "1 not seen again", Tone.BAD),
-        (ledger(U, U), "2 in flight, 2 unknowable (QoS 0: never sent again)", Tone.WARN),
+        (
+            replace(ledger(U, U), qos=0),
+            "2 in flight, at least 2 lost; what it had not read yet is not known (QoS 0: never sent again)",
+            Tone.WARN,
+        ),
+        (
+            replace(ledger(U, U, U), qos=0, handled_before=1),
+            "1 handled before, at least 2 lost; what it had not read yet is not known "
+            "(QoS 0: never sent again)",
+            Tone.WARN,
+        ),
+        (ledger(), "nothing in hand", Tone.OK),
+        (
+            replace(ledger(), qos=0),
+            "nothing in hand, what it had not read yet is not known (QoS 0: never sent again)",
+            Tone.WARN,
+        ),
+        (ledger(H, D, D), "3 redelivered in 0.1-0.2 s, 2 dead letters", Tone.BAD),
+        (ledger(Outcome.DROPPED, Outcome.STOPPED), "1 dropped, 1 stopped its worker", Tone.BAD),
+        (ledger(H, H, concurrent=1), "1 handled before, not known which", Tone.WARN),
         (
             ledger(H, H, in_flight=900),
             "900 in flight, 2 redelivered in 0.1 s, only the first 2 followed",
@@ -63,7 +86,38 @@ def test_a_headline_tells_all_in_one_sentence(given: Ledger, words: str, tone: T
 
 def test_every_outcome_has_a_symbol_and_a_word() -> None:
     assert set(OUTCOME_FACES) == set(Outcome)
-    assert len({face.symbol for face in OUTCOME_FACES.values()}) == len(OUTCOME_FACES)
+    assert len({face.word for face in OUTCOME_FACES.values()}) == len(OUTCOME_FACES)
+    assert {outcome for outcome, face in OUTCOME_FACES.items() if face.symbol == "✗"} == set(FAILED)
+
+
+def test_what_was_given_up_says_whether_it_was_run() -> None:
+    poison = LedgerEntry(1, "jobs/a-rather-long-name-of-a-topic", D, 1, 0.02, "poison")
+    given = replace(ledger(), in_flight=1, entries=(poison,))
+    assert headline(given, NOW, named=False).text.endswith("1 dead letter (not run: poison)")
+    for width in (60, 80):
+        line = entry_lines(given, width)[2]
+        text = "".join(text for text, _ in line)
+        assert text.startswith(" ✗ dead letter    /1   20ms  jobs/a-rather")
+        assert text.endswith("  not run")
+        assert line[0].tone is Tone.BAD
+        assert length(line) < width
+
+
+def test_an_older_ledger_stands_below_a_death_with_nothing_in_hand() -> None:
+    bare = Ledger("temperature/2", 9, NOW - 1, "killed by hand", 0, settled=True)
+    snapshot = replace(after_kills(), ledgers=(*after_kills().ledgers, bare))
+    row = next(row for row in RowOrder().rows(snapshot) if row.key == RowKey("temperature", 2))
+    assert [each.in_flight for each in ledgers_of(row)] == [0, 7]
+    shown = " ".join("".join(text for text, _ in line).strip() for line in detail_lines(row, 78))
+    newest, older = shown.index("killed by hand 1s ago: nothing in hand"), shown.index("7 in flight")
+    assert newest < older < shown.index("In hand when temperature/2 pid 4002 died")
+    assert "pid 9" not in shown
+
+
+def test_at_qos_0_the_unfinished_are_lost() -> None:
+    given = replace(ledger(U), qos=0)
+    assert "✗ lost" in entry_lines(given, 80)[2][0].text
+    assert "? unknown" in entry_lines(replace(given, handled_before=1), 80)[2][0].text
 
 
 def test_a_row_has_its_own_ledgers_newest_first() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from routemq_tui.broker.handle import EmbeddedBroker
 from routemq_tui.worker import black_box, cells
+from routemq_tui.worker.delivery import Delivery, Topic
+from routemq_tui.worker.engine_notes import Watched
 from routemq_tui.worker.spec import GivenUp, Resume, Seen, Stopped
 from tests.waiting import wait_until
 from tests.worker.harness import Project, Publisher, Worker
@@ -174,9 +176,9 @@ def test_what_is_in_hand_stays_exact_across_a_new_connection(
 # -- seen again -----------------------------------------------------------------------------------------
 
 
-def seen(worker: Worker) -> list[tuple[int, bool]]:
+def seen(worker: Worker) -> list[tuple[int, str]]:
     worker.pump()
-    return [(each.fingerprint, each.handled) for each in worker.reports if isinstance(each, Seen)]
+    return [(each.fingerprint, each.fate) for each in worker.reports if isinstance(each, Seen)]
 
 
 def test_watched_messages_are_reported_when_they_come_and_when_they_end(
@@ -200,7 +202,7 @@ def test_watched_messages_are_reported_when_they_come_and_when_they_end(
     worker.start()
     worker.wait_handled(4)
     worker.wait_until(lambda: len(seen(worker)) >= 6, what="six reports")
-    assert sorted(seen(worker)) == sorted((each, handled) for each in listed for handled in (False, True))
+    assert sorted(seen(worker)) == sorted((each, fate) for each in listed for fate in ("came", "handled"))
     assert worker.wait_for(Seen).duplicate
     assert worker.wait_for(Seen).topic == "t/1"
     # and the same message once more is not told again, nor others
@@ -231,7 +233,78 @@ def test_what_is_in_hand_already_is_reported_when_it_becomes_watched(
     (here.root / "go").touch()
     worker.wait_handled(3)
     worker.wait_until(lambda: len(seen(worker)) == 2, what="two reports")
-    assert seen(worker) == [(print_of(2), False), (print_of(2), True)]
+    assert seen(worker) == [(print_of(2), "came"), (print_of(2), "handled")]
+
+
+@pytest.mark.parametrize(
+    ("on_error", "fate"), [("dead-letter", "dead-lettered"), ("drop", "dropped"), ("stop", "stopped")]
+)
+def test_a_watched_message_that_fails_is_not_reported_as_handled(
+    project: Make, publisher: Publisher, on_error: str, fate: str
+) -> None:
+    here = project("""
+        def handle(n):
+            record(n)
+            raise ValueError("bad reading")
+    """)
+    worker = here.running(on_error=on_error)
+    cells.write_watched(worker.words, [print_of(0)])
+    publisher.publish_many(1)
+    worker.wait_until(lambda: len(seen(worker)) == 2, what="two reports")
+    assert seen(worker) == [(print_of(0), "came"), (print_of(0), fate)]
+    assert (worker.last(Seen).unrun, here.calls()) == ("", ["0"])
+
+
+def test_a_watched_message_that_is_given_up_unrun_is_reported_as_that(
+    project: Make, publisher: Publisher
+) -> None:
+    here = project("def handle(n: int): record(n)")
+    worker = here.running(max_deliveries=2)
+    cells.write_suspects(worker.words, {print_of(0): 2, print_of(1): 2 | cells.TIMED_OUT})
+    cells.write_watched(worker.words, [print_of(0), print_of(1), print_of(2)])
+    publisher.publish_many(3)
+    worker.wait_until(lambda: len(seen(worker)) == 6, what="six reports")
+    worker.pump()
+    ends = [each for each in worker.reports if isinstance(each, Seen) and each.fate != "came"]
+    assert [(each.fate, each.unrun) for each in ends] == [
+        ("dead-lettered", "poison"),
+        ("dead-lettered", "timeout"),
+        ("handled", ""),
+    ]
+    assert here.calls() == ["2"]
+
+
+def test_what_failed_a_moment_ago_is_reported_as_failed_too(project: Make, publisher: Publisher) -> None:
+    here = project("""
+        import asyncio
+        async def handle(n, message):
+            record(n)
+            if not message.duplicate:
+                await asyncio.sleep(0 if n == "9" else 60)
+            else:
+                raise ValueError("bad reading")
+    """)
+    worker = here.running(on_error="drop")
+    publisher.publish_many(1)
+    worker.wait_until(here.calls, what="it begins")
+    worker.kill()
+    worker.start()
+    worker.wait_until(lambda: worker.counters.failed == 1, what="it fails")
+    cells.write_watched(worker.words, [print_of(0)])
+    publisher.publish("t/9")
+    worker.wait_until(lambda: len(seen(worker)) == 2, what="two reports")
+    assert seen(worker) == [(print_of(0), "came"), (print_of(0), "dropped")]
+
+
+def test_what_the_last_process_had_handled_is_reported_as_that() -> None:
+    # given a message that is done before it came: its acknowledgement was lost with the last process
+    words = memoryview(bytearray(cells.WORDS * 8)).cast("Q")
+    told: list[Seen] = []
+    cells.write_watched(words, [7])
+    delivery = Delivery(Topic("t/1", b"t/1", {}), b"", 1, 1, 1, duplicate=True)
+    delivery.fingerprint = 7
+    Watched(words, [], told.append).ended_all((delivery,))  # type: ignore[arg-type]
+    assert [each.fate for each in told] == ["came", "handled before"]
 
 
 def test_what_came_again_and_ended_a_moment_ago_is_reported_too(project: Make, publisher: Publisher) -> None:
@@ -252,7 +325,7 @@ def test_what_came_again_and_ended_a_moment_ago_is_reported_too(project: Make, p
     cells.write_watched(worker.words, [print_of(0)])
     publisher.publish("t/9")
     worker.wait_until(lambda: len(seen(worker)) == 2, what="two reports")
-    assert seen(worker) == [(print_of(0), False), (print_of(0), True)]
+    assert seen(worker) == [(print_of(0), "came"), (print_of(0), "handled")]
 
 
 # -- on a broker that gives a dead member's messages to others ------------------------------------------
@@ -297,5 +370,9 @@ def test_another_slot_sees_what_a_killed_one_had(embedded: Project) -> None:
     assert [each.topic for each in embedded.letters()] == ["t/1"]
     assert embedded.letters()[0].worker == "r/2"
     other.wait_until(lambda: len(seen(other)) == 6, what="six reports")
-    assert {each for each, handled in seen(other) if handled} == {print_of(n) for n in (1, 2, 3)}
+    assert {each: fate for each, fate in seen(other) if fate != "came"} == {
+        print_of(1): "dead-lettered",
+        print_of(2): "handled",
+        print_of(3): "handled",
+    }
     publisher.close()
