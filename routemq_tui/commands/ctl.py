@@ -12,17 +12,39 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from routemq_tui.commands.ctl_outcome import STOPPED, Outcome, outcome
 from routemq_tui.commands.own_node import NODE_HELP, own_node, running_nodes
 from routemq_tui.errors import ExitCode, RoutemqError
-from routemq_tui.units import format_seconds, printable
+from routemq_tui.units import format_seconds, parse_duration, printable
 
 NAME = "ctl"
 HELP = "talk to a running instance: snapshot, scale, save, reload, kill, drain, restart, logs, messages, stop"
 
 
-_ANSWER_SECONDS = 0.4
+_WAIT = 2.0
+"""Seconds in which most of what is asked for has happened."""
+_REFUSED_WITHIN = 0.4
+"""Seconds: a refusal comes at once, and later notices are of something else."""
 _TOLD = {"save": (5.0, ("save", "taken out")), "reload": (60.0, ("reloaded",))}
-"""Verbs that are answered in any case: how many seconds that may take, and words the answer is known by."""
+"""Verbs that are answered by a notice: how many seconds that may take, and words the answer is known by."""
+_VERBS = {
+    "snapshot": "what the screen shows, once",
+    "scale": "set a route's workers: `scale temperature 4`, `+1` or `-1`",
+    "start": "start a stopped or failed worker: `start temperature/2`",
+    "drain": "let a worker finish and leave: `drain temperature/2`",
+    "kill": "SIGKILL a worker; it comes back under its slot: `kill temperature/2`",
+    "restart": "restart a worker, or one after the other those of a route",
+    "pause": "stop handling; the broker queues",
+    "resume": "take up handling again",
+    "logs": "the last lines of everything, a route or a worker",
+    "tap": "keep the single messages of a route: `tap temperature on`",
+    "autoscale": "scale by need: `autoscale temperature on`",
+    "messages": "the last that failed, and those of tapped routes",
+    "errors": "failed messages by the place in the code where they failed",
+    "save": "keep the worker counts for the next start, in routemq.local.toml",
+    "stop": "drain all workers and end the instance",
+    "reload": "read routemq.toml anew and apply what has changed in it",
+}
 
 
 class ControlError(RoutemqError):
@@ -38,51 +60,50 @@ class NobodyThereError(ControlError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", type=Path, default=Path("routemq.toml"), metavar="FILE")
     parser.add_argument("--node", help=NODE_HELP)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    snapshot = verbs.add_parser("snapshot", help="what the screen shows, once")
-    scale = verbs.add_parser("scale", help="set a route's workers: `scale temperature 4`, `+1` or `-1`")
-    scale.add_argument("route")
-    scale.add_argument("count", help="a number, +1 or -1")
-    each = [snapshot, scale]
-    for name, text in (
-        ("start", "start a stopped or failed worker: `start temperature/2`"),
-        ("drain", "let a worker finish and leave: `drain temperature/2`"),
-        ("kill", "SIGKILL a worker; it comes back under its slot: `kill temperature/2`"),
-        ("restart", "restart a worker, or one after the other those of a route"),
-    ):
-        verb = verbs.add_parser(name, help=text)
-        verb.add_argument("worker", help="ROUTE/SLOT" if name != "restart" else "ROUTE/SLOT or ROUTE")
-        each.append(verb)
-    for name, text in (("pause", "stop handling; the broker queues"), ("resume", "take up handling again")):
-        verb = verbs.add_parser(name, help=text)
-        verb.add_argument("route")
-        each.append(verb)
-    logs = verbs.add_parser("logs", help="the last lines of everything, a route or a worker")
-    logs.add_argument("of", nargs="?", help="a route, ROUTE/SLOT, engine, broker or traffic")
-    logs.add_argument("-n", "--lines", type=int, default=100)
-    logs.add_argument("-f", "--follow", action="store_true")
-    tap = verbs.add_parser("tap", help="keep the single messages of a route: `tap temperature on`")
-    tap.add_argument("route")
-    tap.add_argument("switch", choices=("on", "off"))
-    autoscale = verbs.add_parser("autoscale", help="scale by need: `autoscale temperature on`")
-    autoscale.add_argument("route")
-    autoscale.add_argument("switch", choices=("on", "off"))
-    messages = verbs.add_parser("messages", help="the last that failed, and those of tapped routes")
-    messages.add_argument("route", nargs="?")
-    messages.add_argument("-n", "--lines", type=int, default=100)
-    messages.add_argument("--payloads", action="store_true", help="with payload and properties")
-    errors = verbs.add_parser("errors", help="failed messages by the place in the code where they failed")
-    save = verbs.add_parser("save", help="keep the worker counts for the next start, in routemq.local.toml")
-    stop = verbs.add_parser("stop", help="drain all workers and end the instance")
-    stop.add_argument("--force", action="store_true", help="kill the workers at once")
-    reload = verbs.add_parser("reload", help="read routemq.toml anew and apply what has changed in it")
-    for verb in [*each, logs, tap, autoscale, messages, errors, save, reload, stop]:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    of = {name: verbs.add_parser(name, help=text) for name, text in _VERBS.items()}
+    for name in ("scale", "pause", "resume", "tap", "autoscale"):
+        of[name].add_argument("route")
+    of["scale"].add_argument("count", help="a number, +1 or -1")
+    for name in ("start", "drain", "kill", "restart"):
+        of[name].add_argument("worker", help="ROUTE/SLOT" if name != "restart" else "ROUTE/SLOT or ROUTE")
+    of["logs"].add_argument("of", nargs="?", help="a route, ROUTE/SLOT, engine, broker or traffic")
+    of["logs"].add_argument("-n", "--lines", type=int, default=100)
+    of["logs"].add_argument("-f", "--follow", action="store_true")
+    for name in ("tap", "autoscale"):
+        of[name].add_argument("switch", choices=("on", "off"))
+    of["messages"].add_argument("route", nargs="?")
+    of["messages"].add_argument("-n", "--lines", type=int, default=100)
+    of["messages"].add_argument("--payloads", action="store_true", help="with payload and properties")
+    of["stop"].add_argument("--force", action="store_true", help="kill the workers at once")
+    for name, verb in of.items():
+        if name not in _PRINT:
+            _add_wait(verb, _TOLD[name][0] if name in _TOLD else _WAIT)
         verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_wait(parser: argparse.ArgumentParser, seconds: float) -> None:
+    wait = parser.add_mutually_exclusive_group()
+    text = f"how long to look at what comes of it (default: {seconds:g}s)"
+    wait.add_argument("--wait", type=_duration, metavar="TIME", help=text)
+    wait.add_argument("--no-wait", dest="wait", action="store_const", const=0.0, help="only ask")
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the answer; raises ControlError when no instance runs or it refuses."""
+    if arguments.verb is None:
+        print("routemq-tui ctl VERB, where VERB is one of", file=sys.stderr)
+        print("\n".join(f"  {name:<11}{text}" for name, text in _VERBS.items()), file=sys.stderr)
+        return ExitCode.CONFIGURATION
     request, path = _request(arguments), _path(arguments)
+    before = {} if arguments.verb in _PRINT else snapshot_of(arguments)
     for answer in _found(path, arguments, request):
         try:
             if not answer.get("ok"):
@@ -90,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.verb in _PRINT:
                 _PRINT[arguments.verb](answer, arguments)
             else:
-                _print_done(answer, arguments, path)
+                _print_done(answer, arguments, _Watch(path, request, before, answer["after_notice"]))
         except ControlError as error:
             if arguments.json:
                 print(json.dumps({"ok": False, "error": str(error)}))
@@ -150,44 +171,76 @@ def _ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _print_done(answer: dict[str, Any], arguments: argparse.Namespace, path: Path) -> None:
-    notices = _notices_after(answer["after_notice"], arguments.verb, path)
-    if refused := _refusal(notices, arguments):
-        raise ControlError(refused)
-    if arguments.json:
-        print(json.dumps({**answer, "notices": notices}))
-        return
-    print(f"{arguments.verb}: asked")
-    for notice in notices:
-        print(f"  {notice['severity']}: {notice['text']}")
+class _Watch:
+    """Looks again and again at what comes of a request."""
 
+    def __init__(self, path: Path, request: dict[str, Any], before: dict[str, Any], notice: int) -> None:
+        self._path, self._request, self._before, self._notice = path, request, before, notice
+        self.notices: list[dict[str, Any]] = []
+        """What the instance has said meanwhile."""
 
-def _refusal(notices: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
-    """What the instance said against it after all; what can be known before, it has answered."""
-    if arguments.verb in _TOLD:
-        said = notices[0] if notices else {"severity": "error", "text": "the instance gave no answer"}
-        refused = said["severity"] == "error" or said["text"].startswith("not ")
-        return str(said["text"]) if refused else ""
-    name = str(getattr(arguments, "route", None) or getattr(arguments, "worker", "")).partition("/")[0]
-    against = (f"{name} ", "the engine is stopping", "there is no ")
-    bad = (each["text"] for each in notices if each["severity"] != "information")
-    return next((str(text) for text in bad if name and text.startswith(against)), "")
+    def wait(self, seconds: float | None) -> Outcome:
+        """What has come of it, at the latest after so many seconds; raises ControlError for a refusal."""
+        verb = self._request["do"]
+        if seconds == 0:
+            return Outcome(f"{verb}: asked", False)
+        if verb in _TOLD:
+            return self._answer(*_TOLD[verb], seconds)
+        began = time.monotonic()
+        until = began + (_WAIT if seconds is None else seconds)
+        while True:
+            time.sleep(0.05)
+            now = self._snapshot()
+            if now is None:
+                return STOPPED if verb == "stop" else Outcome(f"{verb}: asked; the instance is gone", False)
+            if time.monotonic() < began + _REFUSED_WITHIN:
+                self._raise_refusal()
+            seen = outcome(self._request, self._before, now)
+            if seen.done or time.monotonic() >= until:
+                return seen
 
+    def _answer(self, patience: float, words: tuple[str, ...], seconds: float | None) -> Outcome:
+        until = time.monotonic() + (patience if seconds is None else seconds)
+        while time.monotonic() < until:
+            time.sleep(0.05)
+            if self._snapshot() is None:
+                break
+            self.notices = [each for each in self.notices if any(word in each["text"] for word in words)]
+            if self.notices:
+                said = self.notices[0]
+                if said["severity"] == "error" or said["text"].startswith("not "):
+                    raise ControlError(str(said["text"]))
+                return Outcome(str(said["text"]), True)
+        raise ControlError("the instance gave no answer")
 
-def _notices_after(number: int, verb: str, path: Path) -> list[dict[str, Any]]:
-    """What the instance had to say until it answered, or in the first moment: a refusal comes at once."""
-    found: list[dict[str, Any]] = []
-    seconds, words = _TOLD.get(verb, (_ANSWER_SECONDS, ("",)))
-    deadline = time.monotonic() + seconds
-    while not (found and verb in _TOLD) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    def _raise_refusal(self) -> None:
+        """What it said against it after all; what can be known before, it has answered."""
+        name = str(self._request.get("route") or self._request.get("worker") or "").partition("/")[0]
+        against = (f"{name} ", "the engine is stopping", "there is no ")
+        for each in self.notices:
+            if name and each["severity"] != "information" and each["text"].startswith(against):
+                raise ControlError(str(each["text"]))
+
+    def _snapshot(self) -> dict[str, Any] | None:
+        """None when it has just been stopped."""
         try:
-            (answer,) = _ask(path, {"do": "snapshot"})
-        except (ControlError, ValueError):
-            break  # it has just been stopped
-        later = [each for each in answer["snapshot"]["notices"] if each["number"] > number]
-        found = [each for each in later if any(word in each["text"] for word in words)]
-    return found
+            (answer,) = _ask(self._path, {"do": "snapshot"})
+        except (ControlError, OSError, ValueError):
+            return None
+        snapshot: dict[str, Any] = answer["snapshot"]
+        self.notices = [each for each in snapshot["notices"] if each["number"] > self._notice]
+        return snapshot
+
+
+def _print_done(answer: dict[str, Any], arguments: argparse.Namespace, watch: _Watch) -> None:
+    seen = watch.wait(arguments.wait)
+    if arguments.json:
+        print(json.dumps({**answer, "notices": watch.notices, **seen.values}))
+        return
+    print(seen.text)
+    for notice in watch.notices:
+        if notice["severity"] != "information" and notice["text"] != seen.text:
+            print(f"  {notice['severity']}: {notice['text']}")
 
 
 def _path(arguments: argparse.Namespace) -> Path:
