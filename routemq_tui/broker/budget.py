@@ -41,6 +41,8 @@ class Ledger:
         self.bytes = 0
         self.state = 0
         """Bytes kept for clients that are no messages on their way."""
+        self.unsent = 0
+        """Bytes written to clients that have not left, as of the last look."""
         self.forget_expired: Callable[[float], None] = lambda now: None
         """Set by who knows all queues: drops what has expired while it waited."""
         self._unsaid: dict[str, int] = {}

@@ -22,6 +22,8 @@ log = logging.getLogger("routemq_tui.broker")
 
 FIRST_PACKET = 256 * 1024
 """Largest CONNECT: nobody has introduced themselves yet."""
+FAIR_SHARE = 64 * 1024
+"""Unread bytes a client may always have."""
 SLICE = 0.02
 """Seconds of one client's packets, after which others have their turn."""
 STRIDE = 4
@@ -55,6 +57,9 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._out: list[bytes] = []
         self._out_bytes = 0
+        self._buffered = 0
+        """In the transport, as of the last look."""
+        self._ledger = broker.ledger
         self._rest = bytearray()
         self._wanted = 0
         self._seen = self._opened = time.monotonic()
@@ -161,6 +166,7 @@ class Connection(asyncio.Protocol):
         self.writable = False
 
     def resume_writing(self) -> None:
+        self._look()
         self._paused = False
         self.writable = True
         if self.conversation is not None and not self.closing:
@@ -170,6 +176,8 @@ class Connection(asyncio.Protocol):
         self.broker.connections.discard(self)
         self.closing = True
         self.writable = False
+        self._ledger.unsent -= self._buffered + self._out_bytes
+        self._buffered = self._out_bytes = 0
         self._out.clear()
         self._take_rest()
         if self.conversation is not None:
@@ -183,22 +191,36 @@ class Connection(asyncio.Protocol):
         if not out:
             self.broker.write_soon(self)
         out.append(frame)
-        self._out_bytes += len(frame)
+        size = len(frame)
+        self._out_bytes += size
+        self._ledger.unsent += size
         if self._out_bytes >= self._high:
             self.writable = False
 
     def flush(self) -> None:
         out, self._out = self._out, []
         count, self._out_bytes = self._out_bytes, 0
+        self._ledger.unsent -= count
         if not out or self._transport is None or self._transport.is_closing():
             return
-        self.broker.ledger.totals.bytes_sent += count
+        self._ledger.totals.bytes_sent += count
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if self._transport.get_write_buffer_size() > self._most:
+        if self._look() > self._most:
             log.warning("%s sends but does not read what it is answered; cutting it off", self.client)
             self._transport.abort()
         elif not self._paused and not self.writable and not self.closing:
             self.resume_writing()
+
+    def _look(self) -> int:
+        """How much the transport holds; the ledger knows it then."""
+        held = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        self._ledger.unsent += held - self._buffered
+        self._buffered = held
+        return held
+
+    def keeps_up(self, size: int) -> bool:
+        """Whether the client has a right to so many bytes even while too much waits for others."""
+        return self._buffered + self._out_bytes + size <= FAIR_SHARE
 
     def _refuse(self, violation: PacketError) -> None:
         self.broker.ledger.totals.violations += 1
@@ -230,6 +252,7 @@ class Connection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Look at the clock: keepalive, first packet, and closing must not take for ever."""
+        self._look()
         if self._deadline is not None:
             if now >= self._deadline and self._transport is not None:
                 self._transport.abort()

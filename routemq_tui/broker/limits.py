@@ -27,6 +27,8 @@ class Limits:
     """The same over all of them."""
     write_buffer: int = MEBIBYTE
     """Bytes written to a client that does not read; beyond, QoS 0 is dropped and the rest waits."""
+    unsent_bytes: int = 256 * MEBIBYTE
+    """Written to all clients and not read yet; beyond, who lags gets no QoS 0, and nobody a large message."""
     sessions: int = 10_000
     subscriptions: int = 1000
     """Of one session, and topic filters of one packet."""

@@ -32,6 +32,7 @@ class Link(Protocol):
     writable: bool
 
     def write(self, frame: bytes) -> None: ...
+    def keeps_up(self, size: int) -> bool: ...
     def close(self, reason: int, text: str) -> None: ...
 
 
@@ -120,8 +121,12 @@ class Session:
         if len(frame) > link.maximum_packet:
             self.ledger.drop(f"larger than the Maximum Packet Size of {self.client_id}")
             return
+        ledger = self.ledger
+        if ledger.unsent > ledger.limits.unsent_bytes and not link.keeps_up(len(frame)):
+            ledger.drop(f"too much waits for clients to read it; {self.client_id} gets no QoS 0")
+            return
         link.write(frame)
-        self.ledger.totals.sent += 1
+        ledger.totals.sent += 1
 
     def send(self, delivery: Delivery) -> None:
         """Send what is charged already; the caller has seen that there is room."""

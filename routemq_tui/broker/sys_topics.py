@@ -26,6 +26,7 @@ def totals(broker: Broker) -> dict[str, int | float | str]:
         "subscriptions": sum(len(session.subscriptions) for session in broker.sessions.values()),
         "held_bytes": broker.ledger.bytes,
         "state_bytes": broker.ledger.state,
+        "unsent_bytes": broker.ledger.unsent,
         "uptime": round(time.monotonic() - broker.started, 3),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from routemq_tui.broker import distribution
@@ -127,3 +128,28 @@ def test_plans_for_topics_that_many_take_are_bounded(monkeypatch: pytest.MonkeyP
         hub.publish(Message(f"t/{at}", b"", 0), None)
 
     assert sum(len(targets) for targets, _ in hub._plans.values()) <= 100
+
+
+def test_a_large_message_for_many_who_do_not_read_is_bounded_and_small_ones_pass(
+    connect: Connect, start: Start
+) -> None:
+    broker = start(unsent_bytes=20_000_000)
+    process = psutil.Process(broker.pid)
+    deaf = [connect(port=broker.port) for _ in range(30)]
+    for client in deaf:
+        client.subscribe("#", 0)
+    publisher, reader = connect(port=broker.port), connect(port=broker.port)
+    reader.subscribe("small", 0)
+    before = process.memory_info().rss
+
+    publisher.publish("large", b"x" * 10_000_000)
+    assert publisher.nothing_comes()
+    grown = process.memory_info().rss - before
+    publisher.publish("small", b"x" * 1000)
+
+    assert grown < 80_000_000
+    assert len(reader.published().payload) == 1000
+    assert 25 < broker.inspect()["totals"]["dropped"] < 60
+    for client in deaf:
+        client.close()
+    wait_until(lambda: broker.inspect()["totals"]["unsent_bytes"] == 0, what="nothing waits any more")
