@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
 
-from routemq_tui.routing.declared import route_reference
+from routemq_tui.routing.declared import handler_name, route_reference
 from routemq_tui.routing.found import Discovery, FoundRoute, FoundRouter, Problem
 from routemq_tui.routing.handler import HandlerImportError, import_module, location, shown_path
-from routemq_tui.routing.router import Route, Router, name_of, variable_of
+from routemq_tui.routing.router import Route, Router, variable_of
 
 
 def discover_here(packages: Sequence[str], root: Path) -> Discovery:
@@ -55,19 +55,31 @@ def home_of(router: Router, modules: Sequence[ModuleType]) -> tuple[ModuleType, 
 
 
 def found_router(
-    router: Router, reference: str, root: Path, file: str, importable: Callable[[str], str | None]
+    router: Router,
+    reference: str,
+    root: Path,
+    file: str,
+    importable: Callable[[str], str | None],
+    looked_at: Container[str] = (),
 ) -> FoundRouter:
-    """A router and its routes as plain values. `importable`: the name another process imports a module by."""
-    known = {"", router.module}  # importing the router's home does that one, too
+    """A router and its routes as plain values. `importable`: the name another process imports a module by.
+
+    `looked_at`: modules that may be imported although they declare nothing, when that keeps the order.
+    """
+    home = reference.partition(":")[0]
+    always = {*router.hook_modules, home if home in sys.modules else "__main__"}
+    if router.module != "__main__":  # a script may make it only to run it
+        always.add(router.module)
+    ordered = any(route.is_numbered for route in router.routes)
+    if ordered:
+        always.update(route.module for route in router.routes)
+        always.update(module for module in router.imports if module in looked_at)
     routes = []
-    before: dict[str, None] = {}
     for route in router.routes:
-        before[route.module] = None
-        # A name with a number depends on the routes before it.
-        numbered = not route.named and route.name != name_of(route.topic)
-        needed = (*router.hook_modules, *(before if numbered else ()), route.module)
-        names = [importable(module) for module in dict.fromkeys(needed) if module not in known]
-        routes.append(_found_route(route, route_reference(reference, route.name, names), root))
+        needed = {*always, route.module}
+        names = [importable(module) for module in router.imports if module in needed]
+        seen = handler_name(route.handler, importable) if ordered and not route.named else ""
+        routes.append(_found_route(route, route_reference(reference, route.name, names, seen), root))
     return FoundRouter(reference, file, tuple(routes))
 
 
@@ -94,7 +106,8 @@ def _routers(modules: dict[str, ModuleType], root: Path) -> Iterator[FoundRouter
         for router in _held(module):
             home = home_of(router, scanned)
             if home is not None and home[0] is module and _is_of(router, modules):
-                yield found_router(router, f"{module.__name__}:{home[1]}", root, file, _importable)
+                reference = f"{module.__name__}:{home[1]}"
+                yield found_router(router, reference, root, file, _importable, modules)
 
 
 def _held(module: ModuleType) -> list[Router]:

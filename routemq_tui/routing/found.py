@@ -31,7 +31,7 @@ class FoundRoute(msgspec.Struct, frozen=True):
     name: str
     topic: str
     reference: str
-    """`module:router#name`, and `@module,module` for others to import: `declared.load_declared` takes it."""
+    """`module:router#name`, then what `declared` tells of: modules to import, the handler it must have."""
     file: str
     """Where it was declared, relative to the project when it lies in it."""
     line: int

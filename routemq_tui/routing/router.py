@@ -55,6 +55,11 @@ class Route:
         return Template.parse(self.topic).filter
 
     @property
+    def is_numbered(self) -> bool:
+        """The name depends on the routes before it."""
+        return not self.named and self.name != name_of(self.topic)
+
+    @property
     def mqtt_topic(self) -> str:
         """The same, as RouteMQ calls it."""
         return self.filter
@@ -79,7 +84,9 @@ class Router:
         self.starting: list[Handler] = []
         self.stopping: list[Handler] = []
         """What runs at the beginning and the end of each of its workers."""
-        self.module = _importing_module(sys._getframe(1))
+        self.imports: dict[str, None] = {}
+        """Modules whose imports make it, declare on it or lead to one that does, in the order they began."""
+        self.module = self._imported(sys._getframe(1))
         """Whose import makes it, itself or through a function or a class elsewhere."""
         self.hook_modules: list[str] = []
         """Whose imports add hooks to it."""
@@ -105,7 +112,7 @@ class Router:
 
         Raises ValueError for a topic, name or group that is none, or a name that is taken.
         """
-        wish = _Wish(topic, qos, shared, worker_count, name, group, policies, _place(sys._getframe(1)))
+        wish = _Wish(topic, qos, shared, worker_count, name, group, policies, self._place(sys._getframe(1)))
         return self._on(wish, handler, tuple(middleware or ()))
 
     def group(self, prefix: str = "", middleware: Middlewares = None) -> RouterGroup:
@@ -118,7 +125,7 @@ class Router:
         It may take the worker (`name`, `route`, `slot`, and `state`, a dict of its own).
         """
         self.starting.append(hook)
-        self.hook_modules.append(_importing_module(sys._getframe(1)))
+        self.hook_modules.append(self._imported(sys._getframe(1)))
         return hook
 
     def on_stop(self, hook: Function) -> Function:
@@ -127,7 +134,7 @@ class Router:
         Where a begin fails, these run when one of the router's `on_start` has ended well, or it has none.
         """
         self.stopping.append(hook)
-        self.hook_modules.append(_importing_module(sys._getframe(1)))
+        self.hook_modules.append(self._imported(sys._getframe(1)))
         return hook
 
     def get_total_workers_needed(self) -> int:
@@ -142,6 +149,15 @@ class Router:
 
     def __bool__(self) -> bool:
         return True  # an empty one is a router all the same
+
+    def _place(self, frame: FrameType) -> _Place:
+        return _Place(frame.f_code.co_filename, frame.f_lineno, self._imported(frame))
+
+    def _imported(self, frame: FrameType) -> str:
+        """The module whose top level is being run, however deep in calls; noted with those that import it."""
+        modules = _importing_modules(frame)
+        self.imports.update(dict.fromkeys(reversed(modules)))
+        return modules[0]
 
     def _on(self, wish: _Wish, handler: Handler | None, middleware: tuple[Any, ...]) -> Any:
         if handler is not None:
@@ -207,7 +223,7 @@ class RouterGroup:
         **policies: Any,
     ) -> Any:
         """As `Router.on`; the topic goes on from the prefix."""
-        place = _place(sys._getframe(1))
+        place = self._router._place(sys._getframe(1))
         wish = _Wish(self._under(topic), qos, shared, worker_count, name, group, policies, place)
         return self._router._on(wish, handler, (*self._middleware, *(middleware or ())))
 
@@ -269,13 +285,12 @@ def variable_of(router: Router, module: ModuleType) -> str | None:
     return next((name for name, value in list(vars(module).items()) if value is router), None)
 
 
-def _place(frame: FrameType) -> _Place:
-    return _Place(frame.f_code.co_filename, frame.f_lineno, _importing_module(frame))
-
-
-def _importing_module(frame: FrameType) -> str:
-    """The module whose top level is being run, however deep in calls."""
+def _importing_modules(frame: FrameType) -> list[str]:
+    """The modules whose top level is being run, the innermost first."""
+    modules: list[str] = []
     outer: FrameType | None = frame
-    while outer is not None and outer.f_code.co_name != "<module>":
+    while outer is not None:
+        if outer.f_code.co_name == "<module>":
+            modules.append(str(outer.f_globals.get("__name__", "")))
         outer = outer.f_back
-    return str((outer or frame).f_globals.get("__name__", ""))
+    return modules or [str(frame.f_globals.get("__name__", ""))]

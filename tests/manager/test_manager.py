@@ -243,6 +243,29 @@ def test_a_router_made_by_a_function_elsewhere(
         assert [each.state for each in workers.workers] == ["running"]
 
 
+@pytest.mark.mosquitto
+def test_routes_whose_names_collide_keep_their_handlers(
+    broker: Mosquitto, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given two modules whose routes make the same name, imported in an order of their own, and a hook
+    text = "from tests.manager.fleet import note\nfrom rooms import r\n"
+    (folder / "rooms.py").write_text("from routemq_tui import Router\nr = Router()\n")
+    hook = "r.on_start(lambda: None)\n"
+    for name, topic in {"rooms_a": "room/{id}/temp", "rooms_b": "room/temp/{id}"}.items():
+        route = f"@r.on({topic!r}, qos=1)\ndef handler(id): note({name!r}, id)\n"
+        (folder / f"{name}.py").write_text(text + (hook if name == "rooms_a" else "") + route)
+    monkeypatch.syspath_prepend(str(folder))
+    import rooms_b  # type: ignore[import-not-found]  # isort: skip
+    import rooms_a  # type: ignore[import-not-found]  # noqa: F401
+
+    # then each message comes to the handler of its topic
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    with WorkerManager(rooms_b.r, root=folder, broker=url):
+        send(broker, ["room/1/temp", "room/temp/2"])
+        wait_until(lambda: noted(folder, "rooms_a") and noted(folder, "rooms_b"))
+    assert [[text for _, text in noted(folder, name)] for name in ("rooms_a", "rooms_b")] == [["1"], ["2"]]
+
+
 def test_a_handler_that_cannot_be_imported_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a module that can be imported here, but not by a worker
     (folder / "only_here.py").write_text(

@@ -79,7 +79,7 @@ def test_a_router_that_several_modules_share_is_one(tmp_path: Path) -> None:
     # then each route is found by the imports that make it
     assert [(each.reference, len(each.routes)) for each in found.routers] == [("app.shared:router", 2)]
     assert references(found) == [
-        "app.shared:router#devices@app.alarms,app.devices",
+        "app.shared:router#devices@app.devices,app.shared,app.alarms",
         "app.shared:router#alarms@app.alarms",
     ]
     assert handlers(found, tmp_path) == ["devices opens", "alarms opens"]
@@ -112,8 +112,8 @@ def test_a_router_of_a_module_that_is_not_looked_at(tmp_path: Path) -> None:
     # then it is one of them, once, with all it has
     assert references(found) == [
         "app.routers.merely:router#own",
-        "app.routers.uses:router#outside",
-        "app.routers.uses:router#used",
+        "app.routers.uses:router#outside@app.shared",
+        "app.routers.uses:router#used@app.shared",
     ]
     assert handlers(found, tmp_path) == ["print", "print", "used"]
 
@@ -122,8 +122,41 @@ def test_names_with_numbers_are_the_same_in_a_worker(tmp_path: Path) -> None:
     a, b = (USES.format(".shared", "x").replace("def x", f"def {name}") for name in "ab")
     written(tmp_path, {"app.": "", "app.shared": OWN, "app.a": a, "app.b": b})
     found = discover(["app"], tmp_path)
-    assert references(found) == ["app.shared:router#x@app.a", "app.shared:router#x-2@app.a,app.b"]
+    modules = "@app.a,app.shared,app.b"
+    assert references(found) == [
+        f"app.shared:router#x{modules}=app.a:a",
+        f"app.shared:router#x-2{modules}=app.b:b",
+    ]
     assert handlers(found, tmp_path) == ["a", "b"]
+
+
+LAZY = """
+    from routemq_tui import Router
+    router = None
+    def get_router():
+        global router
+        router = router or Router()
+        return router
+"""
+ASKS = """
+    from app.registry import get_router
+    @get_router().on("{0}/{{id}}")
+    def {0}(id): ...
+"""
+TAKES = """
+    from app import registry
+    @registry.router.on("{0}/{{id}}")
+    def {0}(id): ...
+"""
+
+
+@pytest.mark.parametrize("second", [ASKS, TAKES])
+def test_a_router_that_is_made_when_it_is_first_asked_for(tmp_path: Path, second: str) -> None:
+    alerts, devices = ASKS.format("alerts"), second.format("devices")
+    written(tmp_path, {"app.": "", "app.registry": LAZY, "app.alerts": alerts, "app.devices": devices})
+    found = discover(["app"], tmp_path)
+    assert [each.reference for each in found.routers] == ["app.registry:router"]
+    assert handlers(found, tmp_path) == ["alerts", "devices"]
 
 
 def test_a_module_that_only_imports_has_no_router(tmp_path: Path) -> None:
