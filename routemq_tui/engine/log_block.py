@@ -45,6 +45,7 @@ class LogBlock:
         "_numbers",
         "_starts",
         "_texts",
+        "_throughout",
         "_times",
         "first",
         "goes_on",
@@ -72,6 +73,7 @@ class LogBlock:
         self._numbers: dict[Kind, int] = {}
         self._kinds_size = 0
         self._before = before
+        self._throughout = False
         self._ansi: dict[int, str] | _Coloured = {}
         self._texts: list[str] | None = []
         self._data = b""
@@ -175,7 +177,9 @@ class LogBlock:
         self.seqs, self._times = array("q", self.seqs), array("d", self._times)
         told = len(self.kinds) > 1 or self.goes_on
         self._kind_at = array("H", self._kind_at) if told else array("H")
-        self._numbers = {}
+        # A traceback of very many blocks is gone through block by block.
+        self._throughout = self.goes_on and min(self._kind_at) >= _GOES_ON
+        self._numbers, self._before = {}, None
         # After the rest: who reads without the lock finds the texts or what they became.
         self._texts = None
         self.size = BLOCK_OVERHEAD + len(self._data) + self._ansi.size + 12 * len(self._starts)
@@ -205,6 +209,8 @@ class LogBlock:
 
     def beginning(self, place: int, start: int) -> int:
         """The last place from `start` to `place` that does not continue; `start - 1` when all do."""
+        if self._throughout:
+            return start - 1
         numbers = self._kind_at
         while self.goes_on and place >= start and numbers[place] >= _GOES_ON:
             place -= 1
@@ -212,6 +218,8 @@ class LogBlock:
 
     def ending(self, place: int, stop: int) -> int:
         """The first place from `place` on that does not continue; `stop` when all do."""
+        if self._throughout:
+            return stop
         numbers = self._kind_at
         while self.goes_on and place < stop and numbers[place] >= _GOES_ON:
             place += 1
