@@ -170,6 +170,7 @@ class Engine:
         if output is not None:
             self._pump.watch_fd(ENGINE, output)
         self._pump.start()
+        self._journal.pass_on = self._pump.event
         self._broker.start()
         self._open_control()
         atexit.register(self._last_resort)

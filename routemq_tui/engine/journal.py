@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.sanitise import harmless
@@ -25,6 +26,8 @@ class Journal:
         self._notices: deque[Notice] = deque(maxlen=_KEPT)
         self._number = 0
         self._lock = threading.Lock()
+        self.pass_on: Callable[[str, str, int], None] | None = None
+        """Takes events about workers, in place of the store: `LogPump.event`, while it runs."""
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -39,7 +42,10 @@ class Journal:
 
     def event(self, source: str, text: str, level: int = logging.INFO) -> None:
         """A line in the log, said by the engine about `source`."""
-        self._store.add_text(source, text, level, "event")
+        if self.pass_on is not None and source != ENGINE:
+            self.pass_on(source, text, level)
+        else:
+            self._store.add_text(source, text, level, "event")
 
     def notice(self, severity: str, text: str, source: str = ENGINE) -> None:
         """Something a user wants told once; it is in the log too."""

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from routemq_tui.engine.held_events import HeldEvents
 from routemq_tui.engine.journal import ENGINE
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.process import OutputPipes
@@ -65,16 +66,18 @@ class _RecordFeed:
 
     pending = False
 
-    def __init__(self, source: str, connection: Connection[Any, Any]) -> None:
+    def __init__(self, source: str, connection: Connection[Any, Any], events: HeldEvents) -> None:
         self._source = source
+        self._events = events
         self._receiver = LogReceiver(connection)
         self.fd = self._receiver.fileno()
         self.last_read = 0
 
     def read(self, store: LogStore) -> bool:
         for batch in self._receiver.get_batches(_READ):
-            run, numbers = clean_batch(batch)
-            store.add_mixed(self._source, run, batch.kinds, numbers)
+            for part in self._events.parts(self._source, batch):
+                run, numbers = clean_batch(part)
+                store.add_mixed(self._source, run, part.kinds, numbers)
         self.last_read = self._receiver.last_read
         return not self._receiver.closed
 
@@ -149,9 +152,11 @@ class LogPump:
     def __init__(self, store: LogStore) -> None:
         self._store = store
         self._wake = Wake()
+        self._events = HeldEvents(store)
         self._arrivals: deque[_Feed] = deque()
         self._ending: float | None = None
         self._partial_since = 0.0
+        self._event_due: float | None = None
         self._thread = threading.Thread(target=self._run, name="routemq-log-pump", daemon=True)
 
     def start(self) -> None:
@@ -161,7 +166,7 @@ class LogPump:
         self._thread.start()
 
     def watch_worker(self, source: str, outputs: OutputPipes) -> None:
-        self._arrivals.append(_RecordFeed(source, outputs.logs))
+        self._arrivals.append(_RecordFeed(source, outputs.logs, self._events))
         for connection, stream, level in (
             (outputs.stdout, "stdout", logging.INFO),
             (outputs.stderr, "stderr", logging.WARNING),
@@ -177,6 +182,11 @@ class LogPump:
         feed = _ByteFeed(source, fd, "stderr", logging.INFO, lambda: os.close(fd), levels_told=True)
         self._arrivals.append(feed)
         self._wake.set()
+
+    def event(self, source: str, text: str, level: int) -> None:
+        """A line that the engine says about a source, after what that has said itself before. Any thread."""
+        if self._events.put(source, text, level):
+            self._wake.set()
 
     def stop(self, timeout: float) -> None:
         """Read until every writer has ended, for at most `timeout` seconds, and end the thread."""
@@ -195,6 +205,7 @@ class LogPump:
             for key in list(self._selector.get_map().values()):
                 if key.data is not None:
                     self._end(key.data)
+            self._events.close()
             self._selector.close()
             self._wake.close()
 
@@ -212,6 +223,7 @@ class LogPump:
                 self._read(key.data)
                 fullest = max(fullest, key.data.last_read)
         self._flush_partial_lines()
+        self._event_due = self._events.release_due()
         if fullest and self._ending is None:
             pause = _SHORT_PAUSE if fullest > _READ // 2 else _PAUSE
             time.sleep(max(pause, time.thread_time() - used))
@@ -224,7 +236,10 @@ class LogPump:
     def _timeout(self) -> float | None:
         if self._ending is not None:
             return min(max(self._ending - time.monotonic(), 0.0), _PARTIAL_AFTER)
-        return _PARTIAL_AFTER if self._partial_since else None
+        waits = [_PARTIAL_AFTER] if self._partial_since else []
+        if self._event_due is not None:
+            waits.append(max(self._event_due - time.monotonic(), 0.0))
+        return min(waits, default=None)
 
     def _flush_partial_lines(self) -> None:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
@@ -15,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from routemq_tui.config.model import AppConfig, BrokerConfig, Config, RouteConfig
 from routemq_tui.engine.commands import Command, Stop
 from routemq_tui.engine.engine import Engine
+from routemq_tui.engine.held_events import HOLD
 from routemq_tui.engine.policy import RestartPolicy
 from routemq_tui.engine.port import LogLine
 from routemq_tui.engine.snapshot import RouteSnapshot, WorkerSnapshot
@@ -178,6 +180,10 @@ class Rig:
         self.until(lambda: self.route(route).metrics.ok >= count, f"{count} messages handled")
 
     def lines(self, source: str | None = None) -> tuple[LogLine, ...]:
+        """With what the engine has said so far, some of which it holds for a moment."""
+        held = self.engine._pump._events._held
+        asked = time.monotonic()
+        wait_until(lambda: all(each.due > asked + HOLD for events in [*held.values()] for each in [*events]))
         return self.engine.logs.read(frozenset({source}) if source else None).lines
 
     def log_text(self, source: str | None = None) -> str:
