@@ -156,7 +156,7 @@ STEPS: tuple[Step, ...] = (
     ("back", "Escape", TABLE),
     ("publish", "P", r"Publish:"),
     ("back", "Escape", r"!Publish:"),
-    ("clear", "c", r"no lines"),
+    ("clear", "c", r"cleared: only"),
     # the program
     ("palette", ":", r"🔎"),
     ("palette", "Escape", r"!🔎"),

@@ -53,3 +53,36 @@ async def test_the_first_hint_can_be_followed_from_where_the_cursor_is(sit: Sit,
         assert "+ adds a worker · j to one, X kills it" in seat.text("#hint")
         await seat.press("+", "j", "X")
         assert seat.engine.commands == [AddWorker("temperature"), KillWorker("temperature", 1)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (("L", "L", "L"), "no lines at error or above · L shows more"),
+        (("slash", *"zzz", "enter"), "no line matches /zzz · / changes it"),
+        (
+            ("L", "L", "slash", *"zzz", "enter"),
+            "no line at warn or above matches /zzz · / changes it, L the level",
+        ),
+        (("c",), "cleared: only what comes from now on is shown"),
+    ],
+)
+async def test_an_empty_log_says_why_and_what_changes_it(sit: Sit, keys: tuple[str, ...], words: str) -> None:
+    async with sit(size=SMALL, log_lines=5) as seat:
+        await seat.press(*keys)
+        assert words in seat.text("#logs-view")
+
+
+async def test_a_log_that_never_had_a_line_says_so(sit: Sit) -> None:
+    async with sit(size=SMALL) as seat:
+        await seat.select("archive")
+        assert "no lines yet" in seat.text("#logs-view")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("ERROR", True), ("!INFO", True), ("warn", True), ("device", False)]
+)
+async def test_a_level_typed_as_a_filter_is_pointed_to_its_key(sit: Sit, text: str, told: bool) -> None:
+    async with sit(size=SMALL) as seat:
+        await seat.press("slash", *text, "enter")
+        assert ("level is L" in seat.text("#logs-strip")) is told

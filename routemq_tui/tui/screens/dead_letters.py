@@ -48,7 +48,7 @@ class Stored(NamedTuple):
 
 class DeadLettersScreen(RecordsScreen[LetterLine]):
     TITLE_TEXT = "Dead letters"
-    FILTER_HINT = "words of topic, route, worker, cause or error · Enter shows only these · empty shows all"
+    FILTER_HINT = "words of topic, route, worker, cause or error · empty: all · Esc undoes"
     HINT = (
         "«records.open» whole · «records.replay» replay it · «records.purge» remove it · «records.filter» "
         "filter · «records.view» text or hex · «records.copy» copy"

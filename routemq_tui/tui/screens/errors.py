@@ -25,7 +25,7 @@ def _error(group: ErrorGroup) -> str:
 
 class ErrorsScreen(RecordsScreen[ErrorGroup]):
     TITLE_TEXT = "Errors"
-    FILTER_HINT = "words of the error, its place, route or worker · Enter shows only these · empty shows all"
+    FILTER_HINT = "words of the error, its place, route or worker · empty: all · Esc undoes"
     HINT = (
         "«records.open» whole · «records.filter» filter · «records.link» example message · «records.worker» "
         "worker · «records.logs» log · «records.copy» copy the traceback · ● new since you looked"

@@ -16,6 +16,7 @@ from routemq_tui.tui.net import guard
 from routemq_tui.tui.notices import Severity
 from routemq_tui.tui.screens.log_line import LogLineScreen
 from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.screens.prompt_history import PromptHistory
 from routemq_tui.tui.widgets.log_canvas import filter_all
 from routemq_tui.tui.widgets.log_panes import LogPanes
 from routemq_tui.tui.widgets.log_view import LogView
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 LEVELS = (0, 20, 30, 40)
 ERRORS = LogFilter(level=40)
-FILTER_HINT = "Enter shows lines that match · !text those that do not · empty shows all · Esc leaves it"
+FILTER_HINT = "lines that match · !text: the others · empty: all · Enter keeps it · Esc undoes"
 SEARCH_HINT = (
     "Enter goes to the match above · «search.next» «search.previous» to the next ones · empty ends it · "
     "Esc leaves it"
 )
+DEBOUNCE = 0.15
+"""Seconds from the last key until a filter is applied: it may go over a million lines."""
 EXPORT_HINT = "Enter writes the lines of the view to this new file · Esc leaves it"
 
 Tell = Callable[[str, Severity], None]
@@ -39,6 +42,7 @@ class LogDesk:
     def __init__(self, screen: MainScreen, panes: LogPanes, tell: Tell, fill: Callable[[str], str]) -> None:
         """`tell` and `fill` write the keys of «ids» into a text."""
         self._screen, self._panes, self._tell, self._fill = screen, panes, tell, fill
+        self._filters, self._searches, self._moments = PromptHistory(), PromptHistory(), PromptHistory()
         self.actions: dict[str, Callable[[], None]] = {
             "filter": self.filter,
             "search": self.search,
@@ -93,7 +97,9 @@ class LogDesk:
                 self._tell("There is no line yet", "warning")
 
         hint = f"{HINT} · Esc leaves it"
-        self._ask(Prompt("Go to:", hint, lambda text: moment_problem(text, now)), chosen)
+        self._ask(
+            Prompt("Go to:", hint, lambda text: moment_problem(text, now), history=self._moments), chosen
+        )
 
     def split(self) -> None:
         row = self._panes.active.row
@@ -113,12 +119,31 @@ class LogDesk:
 
     def filter(self) -> None:
         logs = self._logs
+        before = logs.filter
+
+        def show(wanted: LogFilter) -> None:
+            if wanted != logs.filter or logs.status.skipped:
+                logs.set_filter(wanted)
+
+        def typed(text: str) -> None:
+            show(LogFilter.parse(text, before.level))
 
         def chosen(text: str | None) -> None:
-            if text is not None:
-                logs.set_filter(LogFilter.parse(text, logs.filter.level))
+            show(before if text is None else LogFilter.parse(text, before.level))
 
-        self._ask(Prompt("Filter:", FILTER_HINT, filter_problem, logs.filter.text), chosen)
+        self._ask(
+            Prompt(
+                "Filter:",
+                FILTER_HINT,
+                filter_problem,
+                before.text,
+                live=typed,
+                delay=DEBOUNCE,
+                patient=True,
+                history=self._filters,
+            ),
+            chosen,
+        )
 
     def search(self) -> None:
         logs = self._logs
@@ -129,7 +154,17 @@ class LogDesk:
                 if text:
                     self._to_match(logs, 0)
 
-        self._ask(Prompt("Search:", self._fill(SEARCH_HINT), search_problem, logs.status.search), chosen)
+        self._ask(
+            Prompt(
+                "Search:",
+                self._fill(SEARCH_HINT),
+                search_problem,
+                logs.status.search,
+                patient=True,
+                history=self._searches,
+            ),
+            chosen,
+        )
 
     def match(self, step: int) -> None:
         """To a match of the last search; asks for one when there is none."""

@@ -73,14 +73,14 @@ class MainScreen(Guarded, Screen[None]):
             with Vertical(id="detail", classes="pane"):
                 yield DetailHeading(id="detail-heading", classes="heading")
                 yield Detail(self._engine.history, id="detail-lines")
-        yield LogPanes(self._engine.logs, id="logs")
+        yield LogPanes(self._engine.logs, self.fill, id="logs")
         yield FirstHint(id="hint")
         yield KeyBar(id="keys")
         yield Static("routemq needs more room:\nat least 60 columns and 15 lines.", id="too-small")
 
     def on_mount(self) -> None:
         self.table = self.query_one(RouteTable)
-        self.table.changed = self._show_selected
+        self.table.changed, self.table.fill = self._show_selected, self.fill
         self._log_panes = self.query_one(LogPanes)
         self._header = self.query_one(Header)
         self._detail_heading, self._detail = self.query_one(DetailHeading), self.query_one(Detail)
@@ -310,10 +310,19 @@ class MainScreen(Guarded, Screen[None]):
         self._layout.keep()
 
     def action_find_routes(self) -> None:
-        hint = "text in name, topic or handler · Enter shows only these · empty shows all"
-        prompt = Prompt("Routes:", hint, lambda text: "", self.table.order.wanted)
-        chosen = guard(self, lambda text: None if text is None else self.table.show_only(text))
-        self.app.push_screen(prompt, chosen)
+        table = self.table
+        before, selected = table.order.wanted, table.selected
+
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                table.show_only(text)
+            elif table.order.wanted != before:
+                table.show_only(before)
+                table.select(selected)
+
+        hint = "text in name, topic or handler · empty: all · Enter keeps it · Esc undoes"
+        prompt = Prompt("Routes:", hint, lambda text: "", before, live=table.show_only)
+        self.app.push_screen(prompt, guard(self, chosen))
 
     def action_columns(self) -> None:
         self.app.push_screen(ColumnsChooser(self.table.hidden, self.table.hide_columns, self.fill))

@@ -58,7 +58,7 @@ COLUMNS: tuple[RecordColumn[TappedMessage], ...] = (
 
 class MessagesScreen(RecordsScreen[TappedMessage]):
     TITLE_TEXT = "Messages"
-    FILTER_HINT = "words of topic, worker, outcome or error · >20ms: slower than that · empty shows all"
+    FILTER_HINT = "words of topic, worker, outcome or error · failed · >20ms: slower · empty: all"
     HINT = (
         "«records.open» whole · «records.filter» filter · «records.tap» tap the route · «records.link» its "
         "errors · «records.worker» its worker · «records.logs» log · «records.view» text or hex · "
@@ -99,7 +99,8 @@ class MessagesScreen(RecordsScreen[TappedMessage]):
         return ""
 
     def passes(self, record: TappedMessage, words: Sequence[str]) -> bool:
-        text = f"{record.topic} {record.worker} {record.outcome} {record.error}".lower()
+        failed = "" if record.outcome == "ok" else " failed"
+        text = f"{record.topic} {record.worker} {record.outcome}{failed} {record.error}".lower()
         for word in words:
             least = slower_than(word)
             if record.duration < least if least is not None else word not in text:

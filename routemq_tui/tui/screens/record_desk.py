@@ -6,17 +6,19 @@ from collections.abc import Callable
 
 from textual.screen import Screen
 
-from routemq_tui.engine.commands import Publish, SetTap
+from routemq_tui.engine.commands import SetTap
 from routemq_tui.engine.messages import TappedMessage
 from routemq_tui.engine.port import LogLine
 from routemq_tui.tui.message_near import message_near
 from routemq_tui.tui.net import guard
 from routemq_tui.tui.notices import Severity
+from routemq_tui.tui.publish_text import proposed_topic, publish_problem, read_publish
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.screens.dead_letters import DeadLettersScreen
 from routemq_tui.tui.screens.errors import ErrorsScreen
 from routemq_tui.tui.screens.messages import MessagesScreen
 from routemq_tui.tui.screens.prompt import Prompt
+from routemq_tui.tui.screens.prompt_history import PromptHistory
 from routemq_tui.tui.surroundings import Surroundings
 
 Tell = Callable[[str, Severity], None]
@@ -35,6 +37,7 @@ class RecordDesk:
     ) -> None:
         """`line`: the line of the log that somebody looks at."""
         self._screen, self._around, self._row, self._line, self._tell = screen, around, row, line, tell
+        self._published = PromptHistory()
         self.actions: dict[str, Callable[[], None]] = {
             "errors": self.errors,
             "messages": self.messages,
@@ -93,24 +96,12 @@ class RecordDesk:
 
     def publish(self) -> None:
         row = self._row()
-        topic = row.route.topic if row is not None and row.route is not None else ""
-        hint = "topic, a space, then the payload · Enter publishes at QoS 1 · Esc leaves it"
-        text = "" if "{" in topic else f"{topic} "
-        prompt = Prompt("Publish:", hint, publish_problem, text)
+        topic = proposed_topic(row.route.topic) if row is not None and row.route is not None else ""
+        hint = "topic, a space, the payload · {int:1..9} draws a number · Enter publishes at QoS 1"
+        text = f"{topic} " if topic else ""
+        prompt = Prompt("Publish:", hint, publish_problem, text, history=self._published)
         self._screen.app.push_screen(prompt, guard(self._screen, self._publish))
 
     def _publish(self, text: str | None) -> None:
         if text:
-            topic, _, payload = text.strip().partition(" ")
-            self._around.engine.send(Publish(topic, payload.encode()))
-
-
-def publish_problem(text: str) -> str:
-    topic = text.strip().partition(" ")[0]
-    if not topic:
-        return "a topic comes first"
-    if set("+#") & set(topic):
-        return "+ and # are for filters: a message has one topic"
-    if "{" in topic:
-        return "put a value where the { } stands"
-    return ""
+            self._around.engine.send(read_publish(text))

@@ -33,7 +33,7 @@ class RecordsScreen(Guarded, Screen[None], Generic[T]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.RECORDS)
     AUTO_FOCUS = "#records-list"
     TITLE_TEXT = ""
-    FILTER_HINT = "text · Enter shows only these · empty shows all"
+    FILTER_HINT = "text · empty: all · Esc undoes"
     HINT = ""
     HOLDS = False
     """The first record stays selected when newer ones come, as one does that somebody has gone to."""
@@ -193,17 +193,19 @@ class RecordsScreen(Guarded, Screen[None], Generic[T]):
         self.set_focus(self.records if self.focused is self.detail_view else self.detail_view)
 
     def action_filter(self) -> None:
-        prompt = Prompt(f"{self.TITLE_TEXT}:", self.FILTER_HINT, self.problem, self.wanted)
-        self.app.push_screen(prompt, guard(self, self._filtered))
+        before = self.wanted
+        hint = self.around.fill(self.FILTER_HINT)
+        prompt = Prompt(f"{self.TITLE_TEXT}:", hint, self.problem, before, live=self._filter_by)
+        chosen = guard(self, lambda text: self._filter_by(before if text is None else text))
+        self.app.push_screen(prompt, chosen)
 
     def problem(self, text: str) -> str:
         """What is wrong with a filter."""
         return ""
 
-    def _filtered(self, text: str | None) -> None:
-        if text is not None:
-            self.wanted = text.strip()
-            self.refresh_records()
+    def _filter_by(self, text: str) -> None:
+        self.wanted = text.strip()
+        self.refresh_records()
 
     def action_copy(self) -> None:
         if (record := self.records.record) is not None:

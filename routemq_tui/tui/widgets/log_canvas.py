@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
@@ -28,6 +29,7 @@ from routemq_tui.tui.logs.text import TimeMode
 from routemq_tui.tui.rows import Row, RowKey
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, LineView, paint, visible_width
+from routemq_tui.tui.widgets.log_absence import absence
 from routemq_tui.tui.widgets.log_painter import LogPainter, Look, Piece
 from routemq_tui.tui.widgets.source_column import SourceColumn
 
@@ -48,8 +50,10 @@ class LogCanvas(LineView, inherit_bindings=False):
     class Changed(Message):
         """The status is another one."""
 
-    def __init__(self, reader: LogReader, *, id: str | None = None) -> None:
+    def __init__(self, reader: LogReader, fill: Callable[[str], str], *, id: str | None = None) -> None:
+        """`fill` writes the keys of «ids» into a text."""
         super().__init__(id=id, can_focus=True)
+        self._fill = fill
         self.inks = Inks(self)
         self._feed = LogFeed(reader)
         self._index = self._feed.index
@@ -323,8 +327,7 @@ class LogCanvas(LineView, inherit_bindings=False):
         look = self._look()
         rows = self._page.rows
         if y >= len(rows):
-            empty = [Fragment(" no lines", Tone.MUTED)] if not rows and y == 0 else []
-            return paint(self.inks, empty, look.width)
+            return paint(self.inks, self._why_empty() if not rows and y == 0 else [], look.width)
         row = rows[y]
         before = self._page.time_above(y) if self._mode is TimeMode.DELTA else None
         current = not self._feed.following and self._is_current(y)
@@ -332,6 +335,12 @@ class LogCanvas(LineView, inherit_bindings=False):
         fold = self._index.fold(row.line)
         piece = Piece(row.start, row.end, before, current, marked, selected, fold)
         return self._painter.row(row.line, piece, look)
+
+    def _why_empty(self) -> list[Fragment]:
+        if self._work.under_way:
+            return [Fragment(f" {self._work.told}", Tone.MUTED)]
+        index = self._index
+        return [Fragment(f" {self._fill(absence(index.filter, index.held, index.cleared > 0))}", Tone.MUTED)]
 
     def _is_current(self, y: int) -> bool:
         """A row of the current line, or of the one nearest to it."""

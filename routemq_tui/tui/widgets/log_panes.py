@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -14,6 +16,8 @@ from routemq_tui.tui.widgets.log_strip import LogStrip
 from routemq_tui.tui.widgets.log_view import LogView
 
 MOST = 4
+Fill = Callable[[str], str]
+"""Writes the keys of «ids» into a text."""
 NARROWEST = 38
 """Columns that a pane needs."""
 
@@ -21,13 +25,13 @@ NARROWEST = 38
 class LogPane(Guarded, Vertical):
     """A view and the line above it. One with a `kept` key stays with that row whatever is selected."""
 
-    def __init__(self, reader: LogReader, number: int, kept: RowKey | None = None) -> None:
+    def __init__(self, reader: LogReader, fill: Fill, number: int, kept: RowKey | None = None) -> None:
         super().__init__(classes="pane" if number == 1 else "pane -beside")
         self.kept = kept
         self.row: Row | None = None
         end = "" if number == 1 else f"-{number}"
-        self._strip = LogStrip(id=f"logs-strip{end}", classes="heading")
-        self.view = LogView(reader, id=f"logs-view{end}")
+        self._strip = LogStrip(fill, id=f"logs-strip{end}", classes="heading")
+        self.view = LogView(reader, fill, id=f"logs-view{end}")
 
     def compose(self) -> ComposeResult:
         yield self._strip
@@ -48,10 +52,10 @@ class LogPane(Guarded, Vertical):
 
 
 class LogPanes(Guarded, Horizontal):
-    def __init__(self, reader: LogReader, *, id: str | None = None) -> None:
+    def __init__(self, reader: LogReader, fill: Fill, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._reader = reader
-        self._panes = [LogPane(reader, 1)]
+        self._reader, self._fill = reader, fill
+        self._panes = [LogPane(reader, fill, 1)]
         self._last_used = self._panes[0]
 
     def compose(self) -> ComposeResult:
@@ -108,7 +112,7 @@ class LogPanes(Guarded, Horizontal):
     def keep(self, row: Row) -> None:
         taken = {pane.view.id for pane in self._panes}
         number = next(number for number in range(2, MOST + 1) if f"logs-view-{number}" not in taken)
-        pane = LogPane(self._reader, number, row.key)
+        pane = LogPane(self._reader, self._fill, number, row.key)
         self._panes.append(pane)
         self.mount(pane)
         pane.show_row(row)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from routemq_tui.tui.logs.status import LogStatus
 from routemq_tui.tui.logs.text import level_of
 from routemq_tui.tui.rows import Row
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
+from routemq_tui.tui.widgets.log_absence import meant_level
 from routemq_tui.units import format_count
 
 
 class LogStrip(Lines):
+    def __init__(
+        self, fill: Callable[[str], str], *, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._level_key = fill("«level»")
+
     def show_status(self, status: LogStatus, row: Row | None, kept: bool = False) -> None:
         """`kept`: they stay those of this row."""
         dropped = row.metrics.log_dropped if row is not None else 0
-        self.show(lambda width: [strip_line(title_of(row), status, dropped, width, kept)])
+        self.show(lambda width: [strip_line(title_of(row), status, dropped, width, kept, self._level_key)])
 
 
 def title_of(row: Row | None) -> str:
@@ -26,12 +35,14 @@ def title_of(row: Row | None) -> str:
     return f"{row.route.name} ({'1 worker' if count == 1 else f'{count} workers'})"
 
 
-def strip_line(title: str, status: LogStatus, dropped: int, width: int, kept: bool = False) -> Line:
+def strip_line(
+    title: str, status: LogStatus, dropped: int, width: int, kept: bool = False, level_key: str = "L"
+) -> Line:
     """States in the order of their weight; a narrow strip has shorter words, not fewer states."""
     left = [Fragment(" Kept " if kept else " Logs ", Tone.MUTED), Fragment(title, Tone.TITLE)]
-    states = state_parts(status, dropped, brief=False)
+    states = state_parts(status, dropped, False, level_key)
     if length(joined(states)) + length(left) + 2 > width:
-        states = state_parts(status, dropped, brief=True)
+        states = state_parts(status, dropped, True, level_key)
     right = joined(states)
     if length(right) + len("Logs") + 2 > width:
         right = joined(states, " ")
@@ -39,7 +50,7 @@ def strip_line(title: str, status: LogStatus, dropped: int, width: int, kept: bo
     return spread(left, [*right, *end], width)
 
 
-def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
+def state_parts(status: LogStatus, dropped: int, brief: bool, level_key: str = "L") -> list[Line]:
     parts: list[Line] = []
     if dropped:
         words = f"{format_count(dropped)} dropped"
@@ -59,6 +70,8 @@ def state_parts(status: LogStatus, dropped: int, brief: bool) -> list[Line]:
     if status.search and not brief:
         text = status.search if len(status.search) <= 20 else status.search[:19] + "…"
         parts.append([Fragment(f"?{text}", Tone.ACCENT)])
+    if meant_level(status):
+        parts.append([Fragment(f"level is {level_key}", Tone.WARN)])
     level = "all" if not status.level else f"≥{level_of(status.level)[0].lower()}"
     label = "" if brief and status.level else "level "
     parts.append([Fragment(label, Tone.MUTED), Fragment(level, Tone.ACCENT if status.level else Tone.MUTED)])

@@ -21,8 +21,8 @@ Went = Callable[[bool | None], None]
 
 
 class LogView(LogScroll):
-    def __init__(self, reader: LogReader, *, id: str | None = None) -> None:
-        super().__init__(reader, id=id)
+    def __init__(self, reader: LogReader, fill: Callable[[str], str], *, id: str | None = None) -> None:
+        super().__init__(reader, fill, id=id)
         self._marks: set[int] = set()
         self._selection: Selection | None = None
         self._drag: tuple[Place, bool] | None = None

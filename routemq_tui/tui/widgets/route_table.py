@@ -20,6 +20,8 @@ from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, place_of
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import TONE_CLASSES, Inks, Line, Lines, LineView, paint, visible_width
 
+NONE_AT = 2
+"""The line that says that no route is shown."""
 EMPTY: tuple[Line, ...] = (
     (Fragment("  No routes yet.", Tone.STRONG),),
     (),
@@ -89,6 +91,8 @@ class RouteTable(LineView, inherit_bindings=False):
         self.changed: Callable[[], None] = lambda: None
         """Called when another row is selected, or the selected one has changed: at once, not by a message, so
         that all panes show it in the same frame."""
+        self.fill: Callable[[str], str] = str
+        """Writes the keys of «ids» into a text."""
         self.rows: list[Row] = []
         self.selected = EVERYTHING
         self.folded: frozenset[str] = frozenset()
@@ -266,11 +270,16 @@ class RouteTable(LineView, inherit_bindings=False):
             empty = EMPTY[index] if self._snapshot is not None and index < len(EMPTY) else ()
             return empty, width, ""
         if index >= len(self.rows):
-            return (), width, ""
+            none = self.order.wanted and len(self.rows) == 1 and index == NONE_AT
+            return self._no_route() if none else (), width, ""
         cells = Layout.of(width, self.hidden).cells(self.rows[index])
         if index != y + self.scroll_offset.y:
             cells[0] = Fragment("▴" if y == 0 else "▾", Tone.ACCENT)
         return cells, width, self._ground(index)
+
+    def _no_route(self) -> Line:
+        words = f"  no route matches {self.order.wanted!r} · «find» changes it"
+        return [Fragment(self.fill(words), Tone.MUTED)]
 
     def _index_at(self, y: int) -> int:
         """The row of a line: the selected one, when it was scrolled away, stays at the edge it left by."""
