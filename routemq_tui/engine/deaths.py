@@ -52,6 +52,16 @@ class DeathTable:
         self._write()
         return deaths
 
+    def withdraw(self, fingerprint: int) -> None:
+        """It was added before a death in which it had no part after all."""
+        known = self._suspects.get(fingerprint)
+        if known is None:
+            return
+        known.deaths -= 1
+        if not known.deaths:
+            del self._suspects[fingerprint]
+        self._write()
+
     def deaths_of(self, fingerprint: int) -> int:
         known = self._suspects.get(fingerprint)
         return known.deaths if known else 0

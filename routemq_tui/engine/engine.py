@@ -298,7 +298,7 @@ class Engine:
 
     def _observe(self, now: float) -> Snapshot:
         snapshot = self._observer.snapshot(self._state, self._broker.snapshot(), self._journal.notices, now)
-        return replace(snapshot, ledgers=self._ledgers.values)
+        return replace(snapshot, ledgers=self._ledgers.values, dead_letters=self._letters.count())
 
     # -- the end -----------------------------------------------------------------------------------------
 

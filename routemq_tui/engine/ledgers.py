@@ -25,6 +25,7 @@ _OUTCOMES: dict[Fate, Outcome] = {
     "handled": Outcome.HANDLED,
     "handled before": Outcome.HANDLED,
     "dead-lettered": Outcome.DEAD_LETTERED,
+    "published": Outcome.PUBLISHED,
     "dropped": Outcome.DROPPED,
     "stopped": Outcome.STOPPED,
 }

@@ -13,8 +13,9 @@ from enum import Enum, auto
 
 from routemq_tui.config.model import RouteConfig
 from routemq_tui.engine import fork_server, reports
+from routemq_tui.engine.crashes import NEVER_BEGAN, Crashes
 from routemq_tui.engine.deaths import DeathTable
-from routemq_tui.engine.endings import End, death_of, describe_end, drained_words
+from routemq_tui.engine.endings import End, death_of, describe_end, drained_words, foretell
 from routemq_tui.engine.histories import HistoryKeeper
 from routemq_tui.engine.metrics import Track, take_sample
 from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
@@ -31,7 +32,6 @@ from routemq_tui.worker import black_box, cells, spec
 DRAIN_GRACE = 2.0
 """Seconds beyond a drain's own limit until the worker is killed."""
 EXITS_KEPT = 8
-NEVER_BEGAN = -1  # instead of the fingerprint of the message that it died of
 
 
 class Intent(Enum):
@@ -81,6 +81,8 @@ class Slot:
         self.fault = ""
         """Why it is drained, when that was not asked for by anybody."""
         self.blamed = self.kill_counts = self.timed_out = False
+        self.foretold = 0
+        """Fingerprint of the message that stands in the table of deaths already, for a kill under way."""
         self.exits: deque[Exit] = deque(maxlen=EXITS_KEPT)
         self.last_error: str | None = None
         self.told_given_up = float("-inf")
@@ -95,8 +97,7 @@ class Slot:
         self.keeper = HistoryKeeper()
         self.around = around
         self.deaths = deaths
-        self._crashes: deque[tuple[float, int]] = deque(maxlen=around.policy.limit * 4)
-        """Time and, when one was being handled, message of each."""
+        self._crashes = Crashes(around.policy, deaths)
         self._drain_ends_session = False
         self._drain_time_up = float("inf")
 
@@ -112,6 +113,10 @@ class Slot:
     def connected(self) -> bool:
         """Whether a live process says that it is connected and subscribed."""
         return self.process is not None and bool(self.words[cells.CONNECTED])
+
+    def crashes(self, now: float) -> int:
+        """Those that count still."""
+        return self._crashes.recent(now)
 
     @property
     def restarts(self) -> int:
@@ -160,6 +165,7 @@ class Slot:
         self.started_at = now
         self.stuck = self.blamed = self.kill_counts = self.timed_out = False
         self.note = self.hopeless = self.holding = self.stopped = self.fault = self.start_fault = ""
+        self.foretold = 0
         self.drained = self.drain_deadline = None
         self._drain_ends_session, self._drain_time_up = False, float("inf")
         self.usage = Usage(self.process.pid)
@@ -223,6 +229,8 @@ class Slot:
         if self.process is None or not self.alive:
             return
         self.blamed, self.kill_counts = blamed, counts
+        if blamed:
+            foretell(self, now)
         if not self.is_stopping:
             self.around.ledgers.expect(death_of(self, self.process, reason), now)
         self.process.kill()
@@ -361,16 +369,12 @@ class Slot:
     def _died(self, words: str, suspect: int, now: float) -> None:
         if self.intent is not Intent.LEAVE:
             self.intent = Intent.SERVE
-        self._crashes.append((now, NEVER_BEGAN if self.start_fault else suspect))
-        policy = self.around.policy
-        # A message that is not run again explains its deaths: they are no sign of a loop.
-        crashes = [(at, which) for at, which in self._crashes if not self.deaths.explains(which)]
+        self._crashes.add(now, NEVER_BEGAN if self.start_fault else suspect)
         self.keeper.mark("crashed", time.time())
-        # What a begin needs, a database, may be back in an hour: it is tried for ever.
-        if policy.is_crash_loop([at for at, which in crashes if which != NEVER_BEGAN], now):
-            self._give_up(crash_loop_reason(policy, words), now)
+        delay = self._crashes.next_start(now, self.around.chance)
+        if delay is None:
+            self._give_up(crash_loop_reason(self.around.policy, words), now)
             return
-        delay = policy.delay([at for at, _ in crashes], now, self.around.chance)
         again = f"restart in {format_seconds(delay)}" if delay else "restarted at once"
         self.around.journal.notice("error", f"{self.name} {words}; {again}", self.name)
         self.become(Event.DIED, now, words, now + delay)

@@ -110,6 +110,8 @@ class WorkerSnapshot:
     window: int = 0
     """Receive Maximum: in flight of window."""
     restarts: int = 0
+    crashes: int = 0
+    """Deaths in the last minute that nobody asked for."""
     uptime: float | None = None
     retry_in: float | None = None
     """Seconds until the next start, in back-off."""
@@ -232,7 +234,9 @@ class Outcome(StrEnum):
     HANDLED_TWICE = "handled twice"
     """Its handler had ended before the death, the broker had no acknowledgement: it ran again."""
     DEAD_LETTERED = "dead-lettered"
-    """It failed for good, and is kept in the store or was published as a dead letter."""
+    """It failed for good, and is kept in the store."""
+    PUBLISHED = "published"
+    """It failed for good, and was published to the dead-letter topic."""
     DROPPED = "dropped"
     """It failed for good and is gone: `on_error = "drop"`."""
     STOPPED = "stopped"
@@ -241,7 +245,7 @@ class Outcome(StrEnum):
     """QoS 0: no broker sends it again."""
 
 
-FAILED = (Outcome.DEAD_LETTERED, Outcome.DROPPED, Outcome.STOPPED)
+FAILED = (Outcome.DEAD_LETTERED, Outcome.PUBLISHED, Outcome.DROPPED, Outcome.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,7 @@ class Ledger:
 
 _FATES = {
     Outcome.DEAD_LETTERED: ("dead letter", "dead letters"),
+    Outcome.PUBLISHED: ("published as a dead letter", "published as dead letters"),
     Outcome.DROPPED: ("dropped", "dropped"),
     Outcome.STOPPED: ("stopped its worker", "stopped their workers"),
 }
@@ -377,6 +382,8 @@ class Snapshot:
     health_percent: int = 100
     running: int = 0
     desired: int = 0
+    dead_letters: int = 0
+    """In the project's store, of this run and of earlier ones."""
     notices: tuple[Notice, ...] = field(default=())
     """The last 50, oldest first."""
     ledgers: tuple[Ledger, ...] = ()

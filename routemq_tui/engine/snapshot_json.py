@@ -1,14 +1,14 @@
 """The snapshot as JSON values for scripts: `ctl snapshot --json`. Documented here, versioned by VERSION.
 
-Top level: `version, pid, time, state, group, node, health, health_percent, running, desired, broker{kind,
-address, state, version, reason, dropped}, totals{metrics}, routes[],
+Top level: `version, pid, time, state, group, node, health, health_percent, concerns[text], running, desired,
+broker{kind, address, state, version, reason, dropped}, totals{metrics}, dead_letters, routes[],
 notices[{number, time, severity, text}], ledgers[{worker, pid, time, reason, in_flight, settled, qos,
 handled_before, lost, counts{by outcome}, not_run, entries[{fingerprint, topic, outcome, slot, after,
 unrun}]}], errors[{fingerprint, kind, text, where, count, first_seen, last_seen, routes, workers, trend,
 example, traceback}]`.
 
 A ledger tells of one death; `in_flight` 0: nothing was in hand. An entry's outcome is "awaited",
-"redelivered" (its handling has not ended), "handled", "handled twice", "dead-lettered" (stored or published),
+"redelivered" (its handling has not ended), "handled", "handled twice", "dead-lettered" (stored), "published",
 "dropped", "stopped" (its worker stops, the broker keeps it) or "unknowable" (QoS 0). `unrun` says why one
 that failed was not run: "poison", "timeout" or "payload"; `not_run` counts those. `handled_before`: so many
 had been handled at the death, not known which. `lost`: at least so many, at QoS 0; what the worker had not
@@ -18,7 +18,7 @@ A route: `name, topic, filter, subscription, handler, qos, shared, desired, runn
 state ("running", "paused", "degraded" or "down"), reason, tapped, sampled, scaling, metrics, workers[]`; its
 scaling, null when it is not shared: `switch ("on", "off" or "paused"), policy, low, high, target, why, found,
 decision, decided, next_look`. A worker: `name, slot, pid, state, reason, client_id, connected, window, share,
-restarts, uptime, retry_in, last_exit, last_error, current_topic, current_for, metrics`.
+restarts, crashes, uptime, retry_in, last_exit, last_error, current_topic, current_for, metrics`.
 
 The metrics stand beside the other keys of a route or worker: `received, ok, failed, retried, dead_lettered,
 dropped, duplicates, in_flight, log_dropped` (counts), `rate` (messages a second), `error_rate, utilisation`
@@ -33,6 +33,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from routemq_tui.engine.concerns import concerns
 from routemq_tui.engine.snapshot import Ledger, Metrics, Outcome, RouteSnapshot, Snapshot, WorkerSnapshot
 
 VERSION = 1
@@ -49,10 +50,12 @@ def snapshot_values(snapshot: Snapshot) -> dict[str, Any]:
         "node": snapshot.node,
         "health": snapshot.health.value,
         "health_percent": snapshot.health_percent,
+        "concerns": concerns(snapshot),
         "running": snapshot.running,
         "desired": snapshot.desired,
         "broker": {**asdict(snapshot.broker), "state": snapshot.broker.state.value},
         "totals": _metrics(snapshot.metrics),
+        "dead_letters": snapshot.dead_letters,
         "routes": [_route(each) for each in snapshot.routes],
         "notices": [asdict(each) for each in snapshot.notices],
         "ledgers": [_ledger(each) for each in snapshot.ledgers],
@@ -113,6 +116,7 @@ _WORKER_KEYS = (
     "window",
     "share",
     "restarts",
+    "crashes",
     "uptime",
     "retry_in",
     "last_exit",

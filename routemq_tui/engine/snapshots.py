@@ -217,6 +217,7 @@ def _worker_snapshot(
         share=min(window.rate / route_rate, 1.0) if route_rate > 0 else None,
         window=slot.route.prefetch,
         restarts=slot.restarts,
+        crashes=slot.crashes(now),
         uptime=now - slot.started_at if process else None,
         retry_in=_retry_in(slot, now),
         last_exit=slot.exits[-1].words if slot.exits else None,

@@ -21,6 +21,7 @@ OUTCOME_FACES = {
     Outcome.HANDLED: Face("✓", "handled", Tone.OK),
     Outcome.HANDLED_TWICE: Face("²", "twice", Tone.WARN),
     Outcome.DEAD_LETTERED: Face("✗", "dead letter", Tone.BAD),
+    Outcome.PUBLISHED: Face("✗", "published", Tone.BAD),
     Outcome.DROPPED: Face("✗", "dropped", Tone.BAD),
     Outcome.STOPPED: Face("✗", "stopped", Tone.BAD),
     Outcome.UNKNOWABLE: Face("?", "unknown", Tone.MUTED),

@@ -24,7 +24,7 @@ from routemq_tui.worker.failure import Failure, failed, unfit
 from routemq_tui.worker.forks import leave_if_child
 from routemq_tui.worker.giving_up import FailurePolicy
 from routemq_tui.worker.hot_path import LONG_NS, Ran
-from routemq_tui.worker.spec import HandlerFailed, WorkerReport, WorkerSpec
+from routemq_tui.worker.spec import Fate, HandlerFailed, WorkerReport, WorkerSpec
 from routemq_tui.worker.stepping import Stepped
 from routemq_tui.worker.tap import Tap
 
@@ -267,14 +267,15 @@ class Dispatcher:
         """What follows the first attempt."""
         if failure is not None:
             failure = await self._retry(delivery, failure)
+        fate: Fate = "handled"
         if failure is not None:
             self._say(delivery, failure)
-            if not await self._policy.give_up(delivery, failure):
-                self._watched.ended(delivery, failure, self._spec.on_error)
-                return
+            fate = await self._policy.give_up(delivery, failure)
             self._look()
+        self._watched.ended(delivery, fate, failure)
+        if fate == "stopped":
+            return
         self.finished += 1
-        self._watched.ended(delivery, failure, self._spec.on_error)
         self._deliveries.finish(delivery)
         if self._tap.on and failure is None:
             self._tap.ok(delivery)

@@ -18,8 +18,6 @@ from routemq_tui.worker.spec import Fate, Seen, WorkerReport
 _MOMENT = 3.0
 """A broker may give a dead member's messages to others before the engine has noticed: those that came again
 and ended so many seconds ago are told all the same."""
-_FAILED: dict[str, Fate] = {"dead-letter": "dead-lettered", "drop": "dropped", "stop": "stopped"}
-"""What becomes of a message that failed, by the route's `on_error`."""
 
 
 class Suspects:
@@ -87,9 +85,8 @@ class Watched:
             delivery.announced = True
             self._tell(delivery, "came")
 
-    def ended(self, delivery: Delivery, failure: Failure | None, on_error: str) -> None:
+    def ended(self, delivery: Delivery, fate: Fate, failure: Failure | None) -> None:
         """To be called for every message, while it is still in hand; with why it was given up, if it was."""
-        fate: Fate = "handled" if failure is None else _FAILED[on_error]
         unrun = failure.cause if failure and (failure.final or failure.cause == "payload") else ""
         self.look()
         if self.active:

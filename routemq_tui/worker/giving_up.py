@@ -18,7 +18,15 @@ from routemq_tui.worker.delivery import Delivery
 from routemq_tui.worker.error_tally import ErrorTally
 from routemq_tui.worker.failure import Failure
 from routemq_tui.worker.letters import Kept, letter_of
-from routemq_tui.worker.spec import GivenUp, Stopped, StoreFailed, StoreRecovered, WorkerReport, WorkerSpec
+from routemq_tui.worker.spec import (
+    Fate,
+    GivenUp,
+    Stopped,
+    StoreFailed,
+    StoreRecovered,
+    WorkerReport,
+    WorkerSpec,
+)
 from routemq_tui.worker.tap import Tap
 
 LONGEST_DELAY = 30.0
@@ -65,8 +73,8 @@ class FailurePolicy:
         longest = min(self._spec.retry_delay * 2.0 ** min(attempts - 1, 32), LONGEST_DELAY)
         return longest * random.uniform(0.5, 1.0)
 
-    async def give_up(self, delivery: Delivery, failure: Failure) -> bool:
-        """Settle a message by the route's `on_error`. False when it must stay unacknowledged."""
+    async def give_up(self, delivery: Delivery, failure: Failure) -> Fate:
+        """Settle a message by the route's `on_error`. One that is `stopped` must stay unacknowledged."""
         words = self._words
         words[cells.FAILED] += 1
         self._tally.count(failure, delivery.topic.text)
@@ -75,17 +83,17 @@ class FailurePolicy:
             self._tell(delivery, failure, "stopped", always=True)
             self._report(Stopped(delivery.topic.text, failure.error))
             self._stop()
-            return False
+            return "stopped"
         if self._spec.on_error == "drop":
             words[cells.DROPPED] += 1
             self._tap.failed(delivery, failure, "dropped")
             self._tell(delivery, failure, "dropped")
-            return True
+            return "dropped"
         kept = await self._keep(delivery, failure)
         words[cells.DEAD_LETTERED] += 1
         self._tap.failed(delivery, failure, "dead-lettered", kept.number)
         self._tell(delivery, failure, kept.outcome)
-        return True
+        return "published" if kept.outcome == "published" else "dead-lettered"
 
     async def _keep(self, delivery: Delivery, failure: Failure) -> Kept:
         self.storing += 1

@@ -227,9 +227,9 @@ class Stopped(msgspec.Struct, tag=True, frozen=True):
     error: str
 
 
-Fate = Literal["came", "handled", "handled before", "dead-lettered", "dropped", "stopped"]
+Fate = Literal["came", "handled", "handled before", "dead-lettered", "published", "dropped", "stopped"]
 """`came`: it was received, no more. `handled before`: by the slot's last process, and not run again. The last
-three failed, or were given up without being run."""
+four failed, or were given up without being run."""
 
 
 class Seen(msgspec.Struct, tag=True, frozen=True):

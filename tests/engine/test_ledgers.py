@@ -127,6 +127,7 @@ def test_what_failed_is_not_called_handled() -> None:
         "handled": 1,
         "handled twice": 0,
         "dead-lettered": 3,
+        "published": 0,
         "dropped": 1,
         "stopped": 1,
         "unknowable": 0,

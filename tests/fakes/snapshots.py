@@ -239,7 +239,7 @@ def after_kills() -> Snapshot:
         archive,
     )
     whole = snapshot(routes, ledgers=ledgers, broker=replace(BROKER, dropped=3))
-    return replace(whole, metrics=replace(whole.metrics, dead_lettered=12, retried=21))
+    return replace(whole, metrics=replace(whole.metrics, dead_lettered=12, retried=21), dead_letters=12)
 
 
 def no_routes() -> Snapshot:

@@ -237,17 +237,23 @@ def test_what_is_in_hand_already_is_reported_when_it_becomes_watched(
 
 
 @pytest.mark.parametrize(
-    ("on_error", "fate"), [("dead-letter", "dead-lettered"), ("drop", "dropped"), ("stop", "stopped")]
+    ("settings", "fate"),
+    [
+        ({"on_error": "dead-letter"}, "dead-lettered"),
+        ({"on_error": "dead-letter", "dead_letter_topic": "letters/r"}, "published"),
+        ({"on_error": "drop"}, "dropped"),
+        ({"on_error": "stop"}, "stopped"),
+    ],
 )
 def test_a_watched_message_that_fails_is_not_reported_as_handled(
-    project: Make, publisher: Publisher, on_error: str, fate: str
+    project: Make, publisher: Publisher, settings: dict[str, str], fate: str
 ) -> None:
     here = project("""
         def handle(n):
             record(n)
             raise ValueError("bad reading")
     """)
-    worker = here.running(on_error=on_error)
+    worker = here.running(**settings)
     cells.write_watched(worker.words, [print_of(0)])
     publisher.publish_many(1)
     worker.wait_until(lambda: len(seen(worker)) == 2, what="two reports")
