@@ -43,6 +43,8 @@ class Ledger:
         """Bytes kept for clients that are no messages on their way."""
         self.unsent = 0
         """Bytes written to clients that have not left, as of the last look."""
+        self.crowded = False
+        """Whether these are more than they may be."""
         self.forget_expired: Callable[[float], None] = lambda now: None
         """Set by who knows all queues: drops what has expired while it waited."""
         self._unsaid: dict[str, int] = {}
@@ -55,7 +57,7 @@ class Ledger:
 
     def has_place(self, size: int) -> bool:
         """Whether state of that size can be kept for a client."""
-        return self.state + size <= self.limits.state_bytes
+        return not size or self.state + size <= self.limits.state_bytes
 
     def keep(self, size: int) -> bool:
         """Account for it; False when there is no place for it."""
@@ -66,6 +68,10 @@ class Ledger:
 
     def let_go(self, size: int) -> None:
         self.state -= size
+
+    def count_unsent(self, change: int) -> None:
+        self.unsent += change
+        self.crowded = self.unsent > self.limits.unsent_bytes
 
     def make_room(self) -> bool:
         """Have the expired messages of all queues dropped; False when that was done a moment ago."""

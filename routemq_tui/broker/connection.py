@@ -57,8 +57,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._out: list[bytes] = []
         self._out_bytes = 0
-        self._buffered = 0
-        """In the transport, as of the last look."""
+        self._counted = 0
+        """Of that and of what the transport holds, the bytes the ledger knows of."""
         self._ledger = broker.ledger
         self._rest = bytearray()
         self._wanted = 0
@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._deadline: float | None = None
         limits = broker.limits
         self._high = limits.write_buffer
+        self._watched = min(self._high - 1, FAIR_SHARE)
         self._most = 4 * limits.write_buffer + limits.packet_bytes
         """No client that reads comes near: what respects `writable`, and a large message."""
         self._transport: asyncio.Transport | None = None
@@ -87,7 +88,18 @@ class Connection(asyncio.Protocol):
             if self.closing or len(self._rest) < self._wanted:
                 return
             data = self._take_rest()
-        self._work_on(data)
+        try:
+            used = self._take_packets(data)
+        except PacketError as violation:
+            self._refuse(violation)
+        except Exception:
+            # A mistake of ours in one client's packet must not end the broker for all the others.
+            self.broker.ledger.totals.internal_errors += 1
+            log.exception("internal error while handling a packet of %s; closing it", self.client)
+            self.close(0x80, "internal error")
+        else:
+            if not self.closing and used < len(data):
+                self._keep_rest(memoryview(data)[used:])
 
     def _take_rest(self) -> bytes:
         data = bytes(self._rest)
@@ -102,26 +114,12 @@ class Connection(asyncio.Protocol):
         else:
             self._refuse(PacketError(QUOTA_EXCEEDED, "the broker keeps as much as it may for its clients"))
 
-    def _work_on(self, data: bytes) -> None:
-        try:
-            used = self._take_packets(data)
-        except PacketError as violation:
-            self._refuse(violation)
-        except Exception:
-            # A mistake of ours in one client's packet must not end the broker for all the others.
-            self.broker.ledger.totals.internal_errors += 1
-            log.exception("internal error while handling a packet of %s; closing it", self.client)
-            self.close(0x80, "internal error")
-        else:
-            if not self.closing and used < len(data):
-                self._keep_rest(memoryview(data)[used:])
-
     def _take_packets(self, data: bytes) -> int:
         """Hand on every whole packet that time allows; returns how many bytes they took."""
         assert self.conversation is not None
         handle = self.conversation.handle
         position, size = 0, len(data)
-        until, unwatched = time.monotonic() + SLICE, STRIDE
+        until, unwatched = self._seen + SLICE, STRIDE
         while size - position >= 2:
             length = data[position + 1]
             start = position + 2
@@ -159,14 +157,14 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         if not self.closing and self._transport is not None:
             self._transport.resume_reading()
-            self._work_on(self._take_rest())
+            self.data_received(b"")
 
     def pause_writing(self) -> None:
         self._paused = True
         self.writable = False
 
     def resume_writing(self) -> None:
-        self._look()
+        self._count(self._held() + self._out_bytes)
         self._paused = False
         self.writable = True
         if self.conversation is not None and not self.closing:
@@ -176,9 +174,9 @@ class Connection(asyncio.Protocol):
         self.broker.connections.discard(self)
         self.closing = True
         self.writable = False
-        self._ledger.unsent -= self._buffered + self._out_bytes
-        self._buffered = self._out_bytes = 0
         self._out.clear()
+        self._out_bytes = 0
+        self._count(0)
         self._take_rest()
         if self.conversation is not None:
             self.conversation.lost()
@@ -191,36 +189,39 @@ class Connection(asyncio.Protocol):
         if not out:
             self.broker.write_soon(self)
         out.append(frame)
-        size = len(frame)
-        self._out_bytes += size
-        self._ledger.unsent += size
-        if self._out_bytes >= self._high:
-            self.writable = False
+        self._out_bytes += len(frame)
+        if self._out_bytes > self._watched:
+            self._count(self._out_bytes + self._held())
+            if self._out_bytes >= self._high:
+                self.writable = False
 
     def flush(self) -> None:
         out, self._out = self._out, []
         count, self._out_bytes = self._out_bytes, 0
-        self._ledger.unsent -= count
         if not out or self._transport is None or self._transport.is_closing():
             return
         self._ledger.totals.bytes_sent += count
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if self._look() > self._most:
+        held = self._held()
+        if held != self._counted:
+            self._count(held)
+        if held > self._most:
             log.warning("%s sends but does not read what it is answered; cutting it off", self.client)
             self._transport.abort()
         elif not self._paused and not self.writable and not self.closing:
             self.resume_writing()
 
-    def _look(self) -> int:
-        """How much the transport holds; the ledger knows it then."""
-        held = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        self._ledger.unsent += held - self._buffered
-        self._buffered = held
-        return held
+    def _held(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def _count(self, unsent: int) -> None:
+        """Let the ledger know how much waits for this client; less than a fair share may go uncounted."""
+        self._ledger.count_unsent(unsent - self._counted)
+        self._counted = unsent
 
     def keeps_up(self, size: int) -> bool:
         """Whether the client has a right to so many bytes even while too much waits for others."""
-        return self._buffered + self._out_bytes + size <= FAIR_SHARE
+        return self._held() + self._out_bytes + size <= FAIR_SHARE
 
     def _refuse(self, violation: PacketError) -> None:
         self.broker.ledger.totals.violations += 1
@@ -252,7 +253,7 @@ class Connection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Look at the clock: keepalive, first packet, and closing must not take for ever."""
-        self._look()
+        self._count(self._held() + self._out_bytes)
         if self._deadline is not None:
             if now >= self._deadline and self._transport is not None:
                 self._transport.abort()

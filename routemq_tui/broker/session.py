@@ -122,7 +122,7 @@ class Session:
             self.ledger.drop(f"larger than the Maximum Packet Size of {self.client_id}")
             return
         ledger = self.ledger
-        if ledger.unsent > ledger.limits.unsent_bytes and not link.keeps_up(len(frame)):
+        if ledger.crowded and not link.keeps_up(len(frame)):
             ledger.drop(f"too much waits for clients to read it; {self.client_id} gets no QoS 0")
             return
         link.write(frame)
