@@ -79,7 +79,7 @@ def test_demo_runs_everything_without_a_terminal_and_leaves_nothing(tmp_path: Pa
     here, temporary = tmp_path / "here", tmp_path / "tmp"
     here.mkdir()
     temporary.mkdir()
-    done = run("demo", "--duration", "3s", cwd=here, TMPDIR=str(temporary))
+    done = run("demo", "--duration", "6s", cwd=here, TMPDIR=str(temporary))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert "plain lines instead of the screen (no terminal)" in lines[0]

@@ -70,13 +70,12 @@ async def test_the_screen_goes_on_while_a_program_hangs(
     sit: Sit, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr("routemq_tui.tui.clipboard.PATIENCE", 0.5)
+    monkeypatch.setattr("routemq_tui.tui.clipboard.PATIENCE", 2.0)
     program(programs, "xclip", "exec /bin/sleep 20")
     async with sit() as seat:
         begun = time.monotonic()
         await seat.press("3", "k", "y")
-        assert time.monotonic() - begun < 0.5
-        assert not seat.toasts()
+        assert not seat.toasts()  # which comes at the end of its patience: nobody has waited for it
         while not seat.toasts():
             assert time.monotonic() - begun < 10
             await seat.pilot.pause(0.05)
