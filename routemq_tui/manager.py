@@ -21,7 +21,7 @@ from routemq_tui.config.load import config_of
 from routemq_tui.config.model import Config
 from routemq_tui.engine.commands import SetWorkers, Stop
 from routemq_tui.engine.engine import Engine
-from routemq_tui.engine.snapshot import RouteSnapshot, Snapshot, WorkerSnapshot
+from routemq_tui.engine.snapshot import BrokerState, RouteSnapshot, Snapshot, WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.routing.discovery import found_router, home_of
@@ -264,7 +264,7 @@ _UP = (WorkerState.RUNNING, WorkerState.PAUSED)
 
 
 def _why_not(snapshot: Snapshot, workers: list[WorkerSnapshot]) -> str:
-    if snapshot.broker.reason:
+    if snapshot.broker.reason and snapshot.broker.state is not BrokerState.UP:
         return f"the broker {snapshot.broker.address}: {snapshot.broker.reason}"
     told = [f"{each.name} is {each.state}{f': {each.reason}' if each.reason else ''}" for each in workers[:5]]
     return "; ".join(told) or "no route has a worker"

@@ -76,6 +76,8 @@ class BrokerHost:
         """Told by the engine: whoever is connected proves that the broker is up."""
         self._state = BrokerState.STARTING
         self._reason = ""
+        self._moved = ""
+        """Why it listens on another port than was wished."""
         self._version: str | None = None
         self._dropped: int | None = None
         self._queues: dict[tuple[str, str], int] = {}
@@ -163,9 +165,11 @@ class BrokerHost:
         self.never_started = False
         self._journal.event("broker", f"{self._version or self.kind} listens on {broker.host}:{broker.port}")
         if known is None and broker.port != self._settings.port:
-            text = f"port {self._settings.port} is in use: the {self.kind} broker listens on {broker.port}"
-            self._journal.notice("information", text, "broker")
-        self._set(BrokerState.UP, "")
+            self._moved = (
+                f"port {self._settings.port} is in use: the {self.kind} broker listens on {broker.port}"
+            )
+            self._journal.notice("warning", self._moved, "broker")
+        self._set(BrokerState.UP, self._moved)
         return True
 
     def _bound(self, broker: OwnBroker) -> None:
@@ -195,7 +199,7 @@ class BrokerHost:
             return
         except (OSError, EOFError, ValueError):  # it has just died, which the next turn sees
             return
-        self._set(BrokerState.UP, "")
+        self._set(BrokerState.UP, self._moved)
         self._queues = {(each["group"], each["filter"]): each["queued"] for each in found.get("groups", ())}
         self._note_drops(found.get("totals", {}).get("dropped"))
 

@@ -206,7 +206,7 @@ class BrokerSnapshot:
     state: BrokerState
     version: str | None = None
     reason: str = ""
-    """Why it is down, in words."""
+    """Why it is down, in words; of one that is up, what is odd about it."""
     dropped: int | None = None
     """Messages the broker says it dropped; None where it does not say."""
 

@@ -82,6 +82,7 @@ PLACED_KEYS: dict[Place, tuple[PlacedKey, ...]] = {
         PlacedKey("records.tap", "T", "tap", "Tap the route"),
         PlacedKey("records.replay", "a", "replay", "Replay"),
         PlacedKey("records.purge", "X", "purge", "Remove"),
+        *_same_as_main("help"),
     ),
     Place.STOPPING: (PlacedKey("stopping.force", "Q,ctrl+c", "force", "Kill them now", "ctrl+c"),),
 }

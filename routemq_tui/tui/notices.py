@@ -14,6 +14,7 @@ Severity = Literal["information", "warning", "error"]
 FRESH = 10.0
 """Seconds: at the start, older notices are no news any more."""
 AT_ONCE = 3
+SEE_LOGS = "see the logs"
 SECONDS = {"information": 3.0, "warning": 5.0, "error": 8.0}
 
 
@@ -38,7 +39,7 @@ class Toasts:
             self._last = 0
         toasts = [_toast(notice) for notice in new[-AT_ONCE:]]
         if len(new) > AT_ONCE:
-            toasts[0] = Toast(f"{len(new) - AT_ONCE + 1} more events: see the logs", "warning", 5.0)
+            toasts[0] = Toast(f"{len(new) - AT_ONCE + 1} more events: {SEE_LOGS}", "warning", 5.0)
         return toasts
 
     def _is_new(self, notice: Notice, now: float) -> bool:

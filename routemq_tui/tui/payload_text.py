@@ -36,7 +36,7 @@ def payload_lines(payload: bytes, size: int, view: View = View.BEST) -> list[Lin
     cut = f", the first {len(payload):,}" if size > len(payload) else ""
     heading: Line = [
         Fragment(" payload  ", Tone.MUTED),
-        Fragment(f"{size:,} bytes{cut}, {kind}", Tone.MUTED),
+        Fragment(f"{size_words(size)}{cut}, {kind}", Tone.MUTED),
     ]
     if not payload:
         return [[Fragment(" payload  ", Tone.MUTED), Fragment("empty", Tone.MUTED)]]
@@ -44,6 +44,10 @@ def payload_lines(payload: bytes, size: int, view: View = View.BEST) -> list[Lin
     if len(lines) > LINES_MOST:
         shown.append([Fragment(f"   … {len(lines) - LINES_MOST:,} lines more", Tone.MUTED)])
     return [heading, *shown]
+
+
+def size_words(size: int) -> str:
+    return "1 byte" if size == 1 else f"{size:,} bytes"
 
 
 def plain(text: str) -> str:
@@ -81,7 +85,7 @@ def hex_lines(payload: bytes) -> list[str]:
         printed = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in part)
         lines.append(f"{at:06x}  {left:<23}  {right:<23}  {printed}")
     if len(payload) > HEX_MOST:
-        lines.append(f"… {len(payload) - HEX_MOST:,} bytes more")
+        lines.append(f"… {size_words(len(payload) - HEX_MOST)} more")
     return lines
 
 

@@ -104,7 +104,11 @@ def test_a_taken_port_is_replaced_and_told(tmp_path: Path, broker: EmbeddedBroke
     with running(make_config(tmp_path, 0, route(), broker=settings)) as rig:
         rig.until_running(1)
         assert f"port {broker.port} is in use: the embedded broker listens on" in rig.notices()
-        assert rig.engine.snapshot().broker.address != f"127.0.0.1:{broker.port}"
+        told = [each for each in rig.engine.snapshot().notices if "in use" in each.text]
+        assert [each.severity for each in told] == ["warning"]
+        found = rig.engine.snapshot().broker
+        assert found.address != f"127.0.0.1:{broker.port}"
+        assert (found.state, found.reason[:4]) == (BrokerState.UP, "port")
 
 
 def test_a_broker_that_cannot_start_is_named_and_has_its_exit_code(

@@ -125,7 +125,7 @@ async def test_more_than_one_is_counted_and_a_click_takes_them_away(sit: Sit) ->
         for text in ("one", "two", "three"):
             seat.engine.notice(text)
         await seat.tick()
-        assert " ● three (+2 more: see the log) " in seat.text("#keys")
+        assert " ● three (+2 more: see the logs) " in seat.text("#keys")
         await seat.pilot.click("#keys", offset=(3, 0))
         await seat.pilot.pause()
         assert seat.text("#keys") == keys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from routemq_tui.tui.bindings import bindings
 from routemq_tui.tui.columns import COLUMNS
-from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.dialog_keys import Place, PlacedKey
 from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.keys import KEYS, Group, Key
 from routemq_tui.tui.net import Guarded
@@ -23,6 +23,7 @@ from routemq_tui.tui.widgets.lines import Line, ScrolledLines, beside
 
 KEY_WIDTH = 8
 COLUMN = 57
+PLACE_HINT = "Esc closes · «move.down» «move.up» scroll"
 HINT = "Esc closes · «move.down» «move.up» scroll · dim keys cannot be used now"
 
 
@@ -39,18 +40,19 @@ class Wording(NamedTuple):
 class Help(Guarded, ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.HELP)
 
-    def __init__(self, wording: Wording) -> None:
+    def __init__(self, draw: Callable[[int], list[Line]], hint: str) -> None:
+        """`draw` gives the lines for a width."""
         super().__init__()
-        self._wording = wording
+        self._draw, self._hint = draw, hint
 
     def compose(self) -> ComposeResult:
         with Vertical(id="help"):
             yield Static("Keys", classes="dialog-title")
             yield ScrolledLines(id="help-lines")
-            yield Static(self._wording.fill(HINT), classes="dialog-hint", markup=False)
+            yield Static(self._hint, classes="dialog-hint", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one(ScrolledLines).show(lambda width: help_lines(width, self._wording))
+        self.query_one(ScrolledLines).show(self._draw)
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:  # beside the dialog
@@ -58,6 +60,20 @@ class Help(Guarded, ModalScreen[None]):
 
     def action_move(self, motion: str) -> None:
         self.query_one(ScrolledLines).move(motion)
+
+
+def help_of_all(wording: Wording) -> Help:
+    return Help(lambda width: help_lines(width, wording), wording.fill(HINT))
+
+
+def help_of_place(title: str, keys: Sequence[PlacedKey], fill: Callable[[str], str]) -> Help:
+    """Of a screen over the main one: its keys, each with its label."""
+    block: list[Line] = [[Fragment(f" {title}", Tone.TITLE)]]
+    block += [
+        [Fragment(f"  {fill(f'«{key.id}»'):<{KEY_WIDTH - 1}} ", Tone.KEY), Fragment(key.label)]
+        for key in keys
+    ]
+    return Help(lambda width: _cut(block, width), fill(PLACE_HINT))
 
 
 def help_lines(width: int, wording: Wording) -> list[Line]:

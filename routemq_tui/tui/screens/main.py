@@ -29,10 +29,11 @@ from routemq_tui.tui.notices import Severity, Toast, Toasts
 from routemq_tui.tui.orders import Order, Refused, count_problem, plan, plan_exact
 from routemq_tui.tui.read_only import REASON as READ_ONLY
 from routemq_tui.tui.row_order import RowOrder
-from routemq_tui.tui.rows import Row, RowKey, key_named
+from routemq_tui.tui.rows import EVERYTHING, Row, RowKey, key_named
 from routemq_tui.tui.screens.columns_chooser import ColumnsChooser
 from routemq_tui.tui.screens.confirm import Confirm
-from routemq_tui.tui.screens.help import Help, Wording
+from routemq_tui.tui.screens.find_routes import find_routes
+from routemq_tui.tui.screens.help import Wording, help_of_all
 from routemq_tui.tui.screens.leaving import Leaving
 from routemq_tui.tui.screens.log_desk import LogDesk
 from routemq_tui.tui.screens.panes import Panes
@@ -214,6 +215,15 @@ class MainScreen(Guarded, Screen[None]):
     def _refuse(self, reason: str) -> None:
         self._tell(reason, "warning")
 
+    @on(Header.Clicked)
+    @guarded
+    def _on_header(self, event: Header.Clicked) -> None:
+        if event.target == "engine":
+            self.table.select(EVERYTHING)
+            self.panes.go("logs")
+        else:
+            self.records.actions[event.target]()
+
     @on(FirstHint.Clicked)
     def _hide_hint(self) -> None:
         self.remove_class("-hint")
@@ -310,19 +320,7 @@ class MainScreen(Guarded, Screen[None]):
         self._layout.keep()
 
     def action_find_routes(self) -> None:
-        table = self.table
-        before, selected = table.order.wanted, table.selected
-
-        def chosen(text: str | None) -> None:
-            if text is not None:
-                table.show_only(text)
-            elif table.order.wanted != before:
-                table.show_only(before)
-                table.select(selected)
-
-        hint = "text in name, topic or handler · empty: all · Enter keeps it · Esc undoes"
-        prompt = Prompt("Routes:", hint, lambda text: "", before, live=table.show_only)
-        self.app.push_screen(prompt, guard(self, chosen))
+        find_routes(self.app, self.table)
 
     def action_columns(self) -> None:
         self.app.push_screen(ColumnsChooser(self.table.hidden, self.table.hide_columns, self.fill))
@@ -391,4 +389,4 @@ class MainScreen(Guarded, Screen[None]):
 
     def action_help(self) -> None:
         self._hide_hint()
-        self.app.push_screen(Help(Wording(self.refusal, self.display_of, self.help_of, self.fill)))
+        self.app.push_screen(help_of_all(Wording(self.refusal, self.display_of, self.help_of, self.fill)))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -13,11 +14,12 @@ from textual.containers import Vertical
 from textual.screen import Screen
 
 from routemq_tui.tui.bindings import bindings
-from routemq_tui.tui.dialog_keys import Place
+from routemq_tui.tui.dialog_keys import PLACED_KEYS, Place
 from routemq_tui.tui.net import Guarded, guard, guarded
 from routemq_tui.tui.payload_text import View
 from routemq_tui.tui.record_columns import RecordColumn, heading_line, record_line
 from routemq_tui.tui.screens.confirm import Confirm
+from routemq_tui.tui.screens.help import help_of_place
 from routemq_tui.tui.screens.prompt import Prompt
 from routemq_tui.tui.surroundings import Surroundings
 from routemq_tui.tui.tones import Fragment, Tone
@@ -94,14 +96,20 @@ class RecordsScreen(Guarded, Screen[None], Generic[T]):
         # The list has one cell less: its scroll bar.
         heading = partial(heading_line, self.columns())
         self.query_one("#records-heading", Lines).show(lambda width: [heading(width - 1)])
-        hint = [Fragment(f" {self.around.fill(self.HINT)}", Tone.MUTED)]
-        self.query_one("#records-hint", Lines).show(lambda width: [clipped(hint, width)])
+        self.query_one("#records-hint", Lines).show(self._hint)
         self.refresh_records()
         if self._select is not None:
             self.records.select(self._select)
         if self.HOLDS:
             self.records.hold()
         self.set_interval(REFRESH, self.refresh_records)
+
+    def _hint(self, width: int) -> list[Line]:
+        """As many keys as fit, and always that which shows all."""
+        *parts, last = self.around.fill(f"{self.HINT} · «help» all keys").split(" · ")
+        while parts and cell_len(" · ".join([*parts, last])) + 1 > width:
+            parts.pop()
+        return [clipped([Fragment(f" {' · '.join([*parts, last])}", Tone.MUTED)], width)]
 
     @property
     def records(self) -> RecordList[T]:
@@ -210,6 +218,12 @@ class RecordsScreen(Guarded, Screen[None], Generic[T]):
     def action_copy(self) -> None:
         if (record := self.records.record) is not None:
             self.app.copy_to_clipboard(self.text(record))
+
+    def action_help(self) -> None:
+        mine = [
+            key for key in PLACED_KEYS[Place.RECORDS] if hasattr(self, f"action_{key.action.split('(')[0]}")
+        ]
+        self.app.push_screen(help_of_place(self.TITLE_TEXT, mine, self.around.fill))
 
     def action_view(self) -> None:
         self.view = self.view.next

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from routemq_tui.engine.port import Span
 from routemq_tui.engine.snapshot import (
+    BrokerState,
     Exit,
     History,
     Mark,
@@ -280,11 +281,12 @@ def engine_facts(row: Row) -> list[Fact]:
     snapshot, metrics = row.snapshot, row.metrics
     broker = snapshot.broker
     version = f" {broker.version}" if broker.version else ""
+    odd = bool(broker.reason) and broker.state is BrokerState.UP
     facts: list[Fact] = [
         ("group", snapshot.group, Tone.TEXT),
         ("node", snapshot.node, Tone.TEXT),
         ("broker", f"{broker.kind}{version} {broker.state}", Tone.TEXT),
-        ("address", broker.address, Tone.TEXT),
+        ("address", broker.address, Tone.WARN if odd else Tone.TEXT),
         ("routes", str(len(snapshot.routes)), Tone.TEXT),
         ("workers", f"{snapshot.running} of {snapshot.desired} run", Tone.TEXT),
         ("latency", _latency(metrics.p50, metrics.p95, metrics.p99), Tone.TEXT),
@@ -295,7 +297,7 @@ def engine_facts(row: Row) -> list[Fact]:
         tone = Tone.BAD if broker.dropped else Tone.TEXT
         facts.insert(4, ("lost by it", f"{format_count(broker.dropped)} messages dropped", tone))
     if broker.reason:
-        facts.insert(4, ("reason", broker.reason, Tone.BAD))
+        facts.insert(4, ("reason", broker.reason, Tone.WARN if odd else Tone.BAD))
     return facts + _unusual(metrics)
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual import events
+from textual.message import Message
+
 from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState, Health, Snapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.tones import BROKER_FACES, HEALTH_FACES, Fragment, Tone, error_tone
@@ -13,8 +19,44 @@ COMING_UP = 10.0
 
 
 class Header(Lines):
+    class Clicked(Message):
+        """Something was clicked that leads somewhere: `letters`, `errors` or `engine`."""
+
+        def __init__(self, target: str) -> None:
+            super().__init__()
+            self.target = target
+
+    def on_click(self, event: events.Click) -> None:
+        target = target_at(self._lines, event.x, event.y)
+        if target:
+            self.post_message(self.Clicked(target))
+
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self.show(lambda width: [identity_line(snapshot, width), figures_line(snapshot, width)])
+
+
+def target_at(lines: Sequence[Line], x: int, y: int) -> str:
+    """What a click leads to: what is given up to the dead letters, failures to the errors, broker and health
+    to the logs of all; empty for a figure that leads nowhere."""
+    if y >= len(lines):
+        return ""
+    words = text_at(lines[y], x)
+    if "dead" in words:
+        return "letters"
+    if y == 0:
+        return "engine" if words else ""
+    return "errors" if words.startswith(("failed", "err")) else ""
+
+
+def text_at(line: Line, x: int) -> str:
+    """The fragment at a cell; of a figure in two fragments, the one that names it."""
+    begin, before = 0, ""
+    for text, _ in line:
+        end = begin + cell_len(text)
+        if begin <= x < end:
+            return before if text.strip()[:1].isdigit() else text.strip()
+        begin, before = end, text
+    return ""
 
 
 def identity_line(snapshot: Snapshot, width: int) -> Line:
@@ -64,9 +106,14 @@ def is_coming_up(snapshot: Snapshot) -> bool:
 def broker_parts(broker: BrokerSnapshot, version: bool) -> list[Fragment]:
     face = BROKER_FACES[broker.state]
     if broker.state is BrokerState.DOWN:
-        where = f" ({broker.address})" if version else ""
+        named = broker.address in broker.reason or not broker.reason
+        where = f" ({broker.address})" if version and not named else ""
         return [Fragment(f"{face.symbol} broker down: {broker.reason or broker.address}{where}", face.tone)]
-    parts = [Fragment(f"{face.symbol} ", face.tone), Fragment(f"{broker.kind} {broker.address}")]
+    odd = Tone.WARN if broker.state is BrokerState.UP and broker.reason else None
+    parts = [
+        Fragment(f"{face.symbol} ", odd or face.tone),
+        Fragment(f"{broker.kind} {broker.address}", odd or Tone.TEXT),
+    ]
     if broker.state is BrokerState.STARTING:
         parts.append(Fragment(" starting", face.tone))
     if version and broker.version:

@@ -12,7 +12,7 @@ from textual import events
 from textual.message import Message
 
 from routemq_tui.tui.keys import KEYS, Group, Key
-from routemq_tui.tui.notices import Toast
+from routemq_tui.tui.notices import SEE_LOGS, Toast
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, clipped, length
 
@@ -95,7 +95,8 @@ def said_line(told: tuple[Toast, ...], width: int) -> list[Fragment]:
     if not told:
         return []
     symbol, tone = FACES[told[0].severity]
-    more = f" (+{len(told) - 1} more: see the log)" if len(told) > 1 else ""
+    where = "" if SEE_LOGS in told[0].text else f": {SEE_LOGS}"
+    more = f" (+{len(told) - 1} more{where})" if len(told) > 1 else ""
     text = clipped([Fragment(told[0].text, tone)], max(0, width - 4 - len(more)))
     return [Fragment(f" {symbol} ", tone), *text, Fragment(f"{more} ", Tone.MUTED)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
@@ -109,7 +110,9 @@ class RecordList(LineView, Generic[T], inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         width, index = visible_width(self), y + self.scroll_offset.y
         if not self._records:
-            return paint(self.inks, [Fragment(f"  {self.empty}", Tone.MUTED)] if y == 1 else (), width)
+            words = textwrap.wrap(self.empty, max(8, width - 3))
+            text = words[y - 1] if 1 <= y <= len(words) else ""
+            return paint(self.inks, [Fragment(f"  {text}", Tone.MUTED)], width)
         if index >= len(self._records):
             return paint(self.inks, (), width)
         line = clipped(self._draw(self._records[index], width), width)
