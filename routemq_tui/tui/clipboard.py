@@ -56,7 +56,7 @@ class Clipboard:
         if system:
             return f"Copied {much}", "information"
         if tmux:
-            return f"Copied {much}: prefix ] pastes in tmux", "information"
+            return f"Copied {much} (tmux: prefix ] pastes)", "information"
         if len(text.encode("utf-8", "replace")) > MUCH_TO_SEND:
             return f"Sent {much}: more than some terminals take; «export» writes a file", "warning"
         if self._hint:

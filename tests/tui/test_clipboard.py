@@ -55,7 +55,7 @@ def test_the_next_program_is_tried_when_one_fails(programs: Path, tmp_path: Path
     program(programs, "xclip", "exit 1")
     program(programs, "tmux", f'[ "$2" = -w ] && exit 1; /bin/cat > {tmp_path}/got')
     words, _ = Clipboard({**ON_X, **IN_TMUX}).copy("text")
-    assert words == "Copied 1 line, 4 characters: prefix ] pastes in tmux"
+    assert words == "Copied 1 line, 4 characters (tmux: prefix ] pastes)"
     assert (tmp_path / "got").read_text() == "text"
 
 

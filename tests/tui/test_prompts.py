@@ -146,3 +146,11 @@ async def test_typing_replaces_the_topic_that_was_proposed(sit: Sit) -> None:
         assert typed(seat) == "sensors/{int:1..9}/temperature "
         await seat.press(*"x/y 1", "enter", "P", "up", "enter")
         assert seat.engine.commands == [Publish("x/y", b"1")] * 2
+
+
+@pytest.mark.parametrize("keys", ["F", "/", "J", "P", "e /", "4 /", "d /"])
+async def test_what_a_prompt_says_has_room_in_80_columns(sit: Sit, keys: str) -> None:
+    async with sit(size=SMALL) as seat:
+        await seat.press(*keys.split())
+        words, _ = hint(seat)
+        assert len(words) <= seat.app.screen.query_one("#prompt-hint").size.width

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0, 20, 30, 40)
 ERRORS = LogFilter(level=40)
-FILTER_HINT = "lines that match · !text: the others · empty: all · Enter keeps it · Esc undoes"
+FILTER_HINT = "lines that match · !text: the others · empty: all · Enter keeps · Esc undoes"
 SEARCH_HINT = (
     "Enter goes to the match above · «search.next» «search.previous» to the next ones · empty ends it · "
     "Esc leaves it"
@@ -96,9 +96,8 @@ class LogDesk:
             if text and not logs.to_time(parse_moment(text, now)):
                 self._tell("There is no line yet", "warning")
 
-        hint = f"{HINT} · Esc leaves it"
         self._ask(
-            Prompt("Go to:", hint, lambda text: moment_problem(text, now), history=self._moments), chosen
+            Prompt("Go to:", HINT, lambda text: moment_problem(text, now), history=self._moments), chosen
         )
 
     def split(self) -> None:

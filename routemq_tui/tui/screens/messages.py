@@ -58,7 +58,7 @@ COLUMNS: tuple[RecordColumn[TappedMessage], ...] = (
 
 class MessagesScreen(RecordsScreen[TappedMessage]):
     TITLE_TEXT = "Messages"
-    FILTER_HINT = "words of topic, worker, outcome or error · failed · >20ms: slower · empty: all"
+    FILTER_HINT = "words of topic, worker, outcome or error · failed · >20ms · empty: all"
     HINT = (
         "«records.open» whole · «records.filter» filter · «records.tap» tap the route · «records.link» its "
         "errors · «records.worker» its worker · «records.logs» log · «records.view» text or hex · "

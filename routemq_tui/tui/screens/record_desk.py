@@ -97,7 +97,7 @@ class RecordDesk:
     def publish(self) -> None:
         row = self._row()
         topic = proposed_topic(row.route.topic) if row is not None and row.route is not None else ""
-        hint = "topic, a space, the payload · {int:1..9} draws a number · Enter publishes at QoS 1"
+        hint = "topic, a space, payload · {int:1..9} draws a number · Enter sends at QoS 1"
         text = f"{topic} " if topic else ""
         prompt = Prompt("Publish:", hint, publish_problem, text, history=self._published)
         self._screen.app.push_screen(prompt, guard(self._screen, self._publish))

@@ -223,6 +223,7 @@ class RecordsScreen(Guarded, Screen[None], Generic[T]):
         mine = [
             key for key in PLACED_KEYS[Place.RECORDS] if hasattr(self, f"action_{key.action.split('(')[0]}")
         ]
+        mine.sort(key=lambda key: key.id.startswith("move."))
         self.app.push_screen(help_of_place(self.TITLE_TEXT, mine, self.around.fill))
 
     def action_view(self) -> None:
