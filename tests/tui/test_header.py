@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from routemq_tui.engine.snapshot import BrokerState, Health, Snapshot
+from routemq_tui.engine.snapshot import BrokerState, Health, Metrics, Snapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.tui.widgets.header import figures_line, identity_line
 from tests.fakes.snapshots import route, snapshot, worker
@@ -53,3 +53,42 @@ def test_failures_stay_at_120_columns_when_log_lines_were_dropped() -> None:
     line = said(figures_line(replace(given, metrics=metrics), 120))
     assert "failed 12.3k" in line
     assert "log drops 1.2M" in line
+
+
+def test_dead_letters_of_earlier_runs_are_there() -> None:
+    given = replace(snapshot((route("jobs", (worker("jobs", 1),)),)), dead_letters=40)
+    assert "✗ dead letters 40  log" in said(figures_line(given, 120))
+    some = replace(given, metrics=replace(given.metrics, dead_lettered=3))
+    assert "✗ dead letters 40 (3 new)" in said(figures_line(some, 120))
+    assert "✗ dead letters 40  log" in said(figures_line(some, 80))
+    gone = replace(some, dead_letters=0)
+    assert "dead-lettered 3" in said(figures_line(gone, 120))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"metrics": Metrics(rate=5.0, error_rate=0.98)}, "! jobs fails 98%"),
+        ({"paused": True}, "! jobs is paused"),
+        ({"workers": (worker("jobs", 1, crashes=4),)}, "! jobs/1 crashed 4 times"),
+    ],
+)
+def test_what_is_not_well_stands_before_the_health_of_workers_that_all_run(
+    change: dict[str, object], words: str
+) -> None:
+    one = route("jobs", (worker("jobs", 1),))
+    well = snapshot((one,))
+    assert "● healthy 100%" in said(identity_line(well, 80))
+    line = said(identity_line(snapshot((replace(one, **change),)), 80))  # type: ignore[arg-type]
+    assert words in line
+    assert "healthy" not in line
+    assert "● 100%" in line
+
+
+def test_the_worst_of_several_worries_is_named() -> None:
+    first = route("jobs", (worker("jobs", 1),), paused=True)
+    second = route(
+        "a-route-with-quite-a-long-name", (worker("mail", 1),), metrics=Metrics(rate=1.0, error_rate=1.0)
+    )
+    line = said(identity_line(snapshot((first, second)), 120))
+    assert "! a-route-with-quite-a-long-n… +1  ● 100%" in line

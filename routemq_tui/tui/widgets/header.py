@@ -8,12 +8,17 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
+from routemq_tui.engine.concerns import concerns
 from routemq_tui.engine.snapshot import BrokerSnapshot, BrokerState, EngineState, Health, Snapshot
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.fitting import clip
 from routemq_tui.tui.tones import BROKER_FACES, HEALTH_FACES, Fragment, Tone, error_tone
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
 from routemq_tui.units import format_count, format_percent, format_rate, format_seconds
 
+CONCERN_CELLS = 28
+NEWS_FROM = 100
+"""Columns from which there is room for how many dead letters are new."""
 COMING_UP = 10.0
 """Seconds that a worker may take until it is subscribed, before that is a matter of health."""
 
@@ -83,8 +88,16 @@ def health_parts(snapshot: Snapshot) -> list[Fragment]:
         return [Fragment("○ no workers wanted ", Tone.MUTED)]
     if snapshot.health is not Health.HEALTHY and is_coming_up(snapshot):
         return [Fragment("◌ starting ", Tone.ACCENT)]
-    health = HEALTH_FACES[snapshot.health]
-    return [Fragment(health.text, health.tone), Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)]
+    face, percent = HEALTH_FACES[snapshot.health], Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)
+    if snapshot.health is Health.HEALTHY and (worries := concerns(snapshot)):
+        # All workers run, and yet: a green word would be what the eye sees first.
+        more = f" +{len(worries) - 1}" if len(worries) > 1 else ""
+        return [
+            Fragment(f"! {clip(worries[0], CONCERN_CELLS)}{more}", Tone.WARN),
+            Fragment(f"  {face.symbol}", face.tone),
+            percent,
+        ]
+    return [Fragment(face.text, face.tone), percent]
 
 
 def is_coming_up(snapshot: Snapshot) -> bool:
@@ -140,18 +153,22 @@ def figures_line(snapshot: Snapshot, width: int) -> Line:
         [Fragment("in flight ", Tone.MUTED), Fragment(f"{format_count(metrics.in_flight):<5}")],
         [Fragment("ok ", Tone.MUTED), Fragment(f"{format_count(metrics.ok):<6}")],
     ]
-    right = drops(snapshot)
+    right = drops(snapshot, width)
     while len(figures) > 2 and length(joined(figures)) + 1 + length(right) > width:
         figures.pop()
     return spread(joined(figures), right, width)
 
 
-def drops(snapshot: Snapshot) -> list[Fragment]:
+def drops(snapshot: Snapshot, width: int) -> list[Fragment]:
     """What was given up or lost on the way: loud only when something was."""
     lost = snapshot.metrics.log_dropped
     right = [Fragment(f"log drops {format_count(lost)} ", Tone.WARN if lost else Tone.MUTED)]
-    if dead := snapshot.metrics.dead_lettered:
-        right.insert(0, Fragment(f"✗ dead letters {format_count(dead)}  ", Tone.BAD))
+    stored, new = snapshot.dead_letters, snapshot.metrics.dead_lettered
+    if stored:
+        told = f" ({format_count(new)} new)" if 0 < new < stored and width >= NEWS_FROM else ""
+        right.insert(0, Fragment(f"✗ dead letters {format_count(stored)}{told}  ", Tone.BAD))
+    elif new:  # published, replayed or purged since
+        right.insert(0, Fragment(f"dead-lettered {format_count(new)}  ", Tone.WARN))
     if snapshot.broker.dropped:
         right.insert(0, Fragment(f"! broker dropped {format_count(snapshot.broker.dropped)}  ", Tone.BAD))
     return right
