@@ -11,6 +11,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from sys import getrefcount
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from routemq_tui.routing.handler import plain_function
@@ -46,6 +47,11 @@ class MiddlewareError(TypeError):
 
 class _MessageContext(dict[str, Any]):
     """Decodes the payload when it is first asked for, also by a copy of the context."""
+
+    handed: Any = None
+    """What a class was given last by its next handler, to be awaited by it."""
+    by: Any = None
+    """That class."""
 
     def __missing__(self, key: str) -> Any:
         if key != "payload":
@@ -145,14 +151,37 @@ def _refuse(middleware: Any, result: Awaitable[Any]) -> None:
 
 
 def _name(middleware: Any) -> str:
-    return getattr(middleware, "__qualname__", None) or repr(middleware)
+    return getattr(middleware, "__qualname__", None) or type(middleware).__qualname__
 
 
 def _step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
-    def step(message: Message) -> Any:
-        return middleware(message, following)
+    async def step(message: Message) -> Any:
+        handed: Any = None
+
+        def call_next(message: Message) -> Any:
+            nonlocal handed
+            handed = following(message)
+            return handed
+
+        result = await middleware(message, call_next)
+        if (
+            handed.__class__ is CoroutineType
+            and handed.cr_frame
+            and getrefcount(handed) == _UNKEPT
+            and _not_begun(handed)
+        ):
+            _forgotten(middleware, handed)
+        return result
 
     return step
+
+
+def _forgotten(middleware: Any, handed: Any) -> None:
+    """Without `await` the handler has not run, and the message would count as handled."""
+    handed.close()
+    raise TypeError(
+        f"the middleware {_name(middleware)} calls the next one without await: the handler did not run"
+    )
 
 
 def _message_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Message], Any]:
@@ -178,7 +207,12 @@ def _plain_step(middleware: Any, following: Callable[[Message], Any]) -> Callabl
             return await result
         # Beside a sync handler the call alone is enough: so it is here, unless somebody else keeps what it
         # gave, such as a task.
-        if handed is not None and getrefcount(handed) == _UNKEPT and _not_begun(handed):
+        if (
+            handed.__class__ is CoroutineType
+            and handed.cr_frame
+            and getrefcount(handed) == _UNKEPT
+            and _not_begun(handed)
+        ):
             returned = await handed
             return returned if result is None else result
         return result
@@ -202,8 +236,8 @@ _UNKEPT = _references_of_our_own()
 """References to a coroutine that nothing but `handed` holds."""
 
 
-def _not_begun(handed: Any) -> bool:
-    return inspect.iscoroutine(handed) and inspect.getcoroutinestate(handed) == inspect.CORO_CREATED
+def _not_begun(handed: CoroutineType[Any, Any, Any]) -> bool:
+    return inspect.getcoroutinestate(handed) == inspect.CORO_CREATED
 
 
 def _awaitable(call: Callable[[Message], Any]) -> Callable[[Message], Awaitable[Any]]:
@@ -224,27 +258,39 @@ def _context_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Messag
             else _function_step(middleware, following)
         )
 
-    def call(message: Message) -> Awaitable[Any]:
-        return following(
-            _MessageContext(
-                topic=message.topic,
-                params=message.params,
-                client=message.client,
-                qos=message.qos,
-                retain=message.retain,
-                message=message,
-            )
+    async def call(message: Message) -> Any:
+        context = _MessageContext(
+            topic=message.topic,
+            params=message.params,
+            client=message.client,
+            qos=message.qos,
+            retain=message.retain,
+            message=message,
         )
+        result: Any = following(context)
+        if result.__class__ is CoroutineType or inspect.isawaitable(result):
+            result = await result
+        handed = context.handed
+        if handed.__class__ is CoroutineType and handed.cr_frame:
+            context.handed = None
+            if getrefcount(handed) == _UNKEPT and _not_begun(handed):
+                _forgotten(context.by, handed)
+        return result
 
-    outermost = getattr(middlewares[0], "handle", None)
-    return call if outermost is None or inspect.iscoroutinefunction(outermost) else _awaitable(call)
+    return call
 
 
 def _class_step(middleware: Any, following: NextHandler) -> NextHandler:
     handle = middleware.handle
 
+    def next_handler(context: Context) -> Awaitable[Any]:
+        handed = following(context)
+        if context.__class__ is _MessageContext:
+            context.handed, context.by = handed, middleware
+        return handed
+
     def step(context: Context) -> Awaitable[Any]:
-        return handle(context, following)  # type: ignore[no-any-return]
+        return handle(context, next_handler)  # type: ignore[no-any-return]
 
     return step
 
@@ -262,8 +308,21 @@ def _function_step(middleware: Any, following: NextHandler) -> NextHandler:
 
         result = middleware(context["message"], call_next)
         if result is not None and inspect.isawaitable(result):
-            return await result
-        if handed is not None and getrefcount(handed) == _UNKEPT and _not_begun(handed):
+            result = await result
+            if (
+                handed.__class__ is CoroutineType
+                and handed.cr_frame
+                and getrefcount(handed) == _UNKEPT
+                and _not_begun(handed)
+            ):
+                _forgotten(middleware, handed)
+            return result
+        if (
+            handed.__class__ is CoroutineType
+            and handed.cr_frame
+            and getrefcount(handed) == _UNKEPT
+            and _not_begun(handed)
+        ):
             returned = await handed
             return returned if result is None else result
         return result

@@ -251,3 +251,48 @@ def test_a_plain_function_may_return_something_of_its_own(others: tuple[Any, ...
 
     assert called(wrapped(waits, *others, answers)) == "own"
     assert ran == ["7"]
+
+
+class NoAwait(Middleware):
+    async def handle(self, context: Context, next_handler: Any) -> None:
+        next_handler(context)
+
+
+async def no_await(message: Message, call_next: Any) -> None:
+    call_next(message)
+
+
+@pytest.mark.parametrize("wrong", [NoAwait(), no_await])
+@pytest.mark.parametrize("before", [(), (Adds("a", []),), (forgets,)])
+@pytest.mark.parametrize("after", [(), (Adds("b", []),), (forgets,)])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_one_that_forgets_to_await_is_an_error(
+    wrong: Any, before: tuple[Any, ...], after: tuple[Any, ...], is_async: bool
+) -> None:
+    async def waits(id: str) -> None:
+        pytest.fail("it was not awaited")
+
+    def handler(id: str) -> None:
+        pytest.fail("it was not awaited")
+
+    with pytest.raises(TypeError, match=r"(NoAwait|no_await).* calls the next one without await"):
+        called(wrapped(waits if is_async else handler, *before, wrong, *after))
+
+
+def test_a_class_may_run_the_handler_in_the_background() -> None:
+    ran: list[str] = []
+    tasks: list[asyncio.Task[Any]] = []
+
+    class Background(Middleware):
+        async def handle(self, context: Context, next_handler: Any) -> None:
+            tasks.append(asyncio.create_task(next_handler(context)))
+
+    async def waits(id: str) -> None:
+        ran.append(id)
+
+    async def both() -> None:
+        await wrapped(waits, Background()).call(MESSAGE)
+        await tasks[0]
+
+    asyncio.run(both())
+    assert ran == ["7"]
