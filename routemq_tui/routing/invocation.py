@@ -160,13 +160,13 @@ def _converted(index: str, argument: Argument, found: str, names: dict[str, Any]
         "    try:",
         f"        {value} = convert_{index}({found})",
         "    except FAILURES as error:",
-        f"        raise unfit(text, {told}, error) from error",
+        f"        raise unfit(text, {told}, error, {found}) from error",
     ]
     return value
 
 
-def _unfit(topic: str, what: str, error: Exception) -> PayloadError:
-    return PayloadError(topic, what, str(error))
+def _unfit(topic: str, what: str, error: Exception, found: object) -> PayloadError:
+    return PayloadError(topic, what, "it is empty" if found == b"" else str(error))
 
 
 def refuse_awaitable(where: str) -> Callable[[Any], None]:

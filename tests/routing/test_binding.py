@@ -302,3 +302,8 @@ def test_the_call_that_is_written_out_counts_as_our_own_code() -> None:
     *ours, own = caught.traceback[1:]
     assert own.name == "handler"
     assert all("routemq_tui/routing" in str(step.path) for step in ours)
+
+
+def test_an_empty_payload_is_called_empty() -> None:
+    with pytest.raises(PayloadError, match="the payload does not fit: it is empty"):
+        decode(dict[str, int], b"")

@@ -125,7 +125,7 @@ async def test_more_than_one_is_counted_and_a_click_takes_them_away(sit: Sit) ->
         for text in ("one", "two", "three"):
             seat.engine.notice(text)
         await seat.tick()
-        assert " ● three (+2 more: see the logs) " in seat.text("#keys")
+        assert " ● three (+2 more) " in seat.text("#keys")
         await seat.pilot.click("#keys", offset=(3, 0))
         await seat.pilot.pause()
         assert seat.text("#keys") == keys
@@ -314,3 +314,12 @@ async def test_a_pane_that_has_no_room_now_is_not_focused(sit: Sit, tmp_path: Pa
         assert seat.app.focused.region.area > 0
         await seat.press("escape", "1", "j")
         assert seat.main.table.selected.slot == 1
+
+
+async def test_the_way_to_help_stays_under_a_long_word(sit: Sit) -> None:
+    async with sit(busy(), size=(80, 24)) as seat:
+        seat.app.notify("orders/1 gave up orders/north: " + "a long reason " * 10, severity="warning")
+        await seat.pilot.pause()
+        last = seat.text("#keys")
+        assert "! orders/1 gave up" in last
+        assert "? Help" in last

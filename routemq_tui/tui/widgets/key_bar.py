@@ -12,7 +12,7 @@ from textual import events
 from textual.message import Message
 
 from routemq_tui.tui.keys import KEYS, Group, Key
-from routemq_tui.tui.notices import SEE_LOGS, Toast
+from routemq_tui.tui.notices import Toast
 from routemq_tui.tui.tones import Fragment, Tone
 from routemq_tui.tui.widgets.lines import Line, Lines, clipped, length
 
@@ -57,7 +57,9 @@ class KeyBar(Lines):
 
     def _line(self, width: int) -> Line:
         mark = [Fragment(f" {self._mark} ", Tone.WARN)] if self._mark and not self._told else []
-        said = said_line(self._told, width) or mark
+        # The way to all keys stays whatever is told.
+        kept = sum(_size(each) for each in self._keys if each[0].action == "help")
+        said = said_line(self._told, width - kept) or mark
         begin = length(said)
         chosen = fitting(self._keys, width - begin, self._first)
         if self._told:
@@ -95,8 +97,7 @@ def said_line(told: tuple[Toast, ...], width: int) -> list[Fragment]:
     if not told:
         return []
     symbol, tone = FACES[told[0].severity]
-    where = "" if SEE_LOGS in told[0].text else f": {SEE_LOGS}"
-    more = f" (+{len(told) - 1} more{where})" if len(told) > 1 else ""
+    more = f" (+{len(told) - 1} more)" if len(told) > 1 else ""
     text = clipped([Fragment(told[0].text, tone)], max(0, width - 4 - len(more)))
     return [Fragment(f" {symbol} ", tone), *text, Fragment(f"{more} ", Tone.MUTED)]
 
