@@ -119,7 +119,7 @@ def _row(route: RouteConfig, checked: HandlerCheck) -> dict[str, Any]:
         "workers": route.workers,
         "autoscale": f"{route.min_workers}-{route.max_workers}" if route.autoscale else None,
         "workers set in": _count_source(route),
-        "handler": route.handler,
+        "handler": checked.name_of(route),
         "location": checked.locations.get(route.name),
     }
 
@@ -172,6 +172,7 @@ def _plan_as_json(config: Config, checked: HandlerCheck) -> dict[str, Any]:
         found = checked.found.get(route.name)
         row = _row(route, checked)
         row["workers_from"] = row.pop("workers set in")
+        row["handler_name"], row["handler"] = row["handler"], route.handler
         row["autoscale"] = _autoscale_as_json(route)
         routes.append(
             row

@@ -53,6 +53,12 @@ class ControlError(RoutemqError):
     exit_code = ExitCode.CRASHED
 
 
+class BrokenConfigurationError(ControlError):
+    """What was to be reloaded is wrong."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
 class NobodyThereError(ControlError):
     """Nobody listens at the socket."""
 
@@ -64,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     of = {name: verbs.add_parser(name, help=text) for name, text in _VERBS.items()}
     for name in ("scale", "pause", "resume", "tap", "autoscale"):
         of[name].add_argument("route")
-    of["scale"].add_argument("count", help="a number, +1 or -1")
+    of["scale"].add_argument("count", type=_count, help="a number, +1 or -1")
     for name in ("start", "drain", "kill", "restart"):
         of[name].add_argument("worker", help="ROUTE/SLOT" if name != "restart" else "ROUTE/SLOT or ROUTE")
     of["logs"].add_argument("of", nargs="?", help="a route, ROUTE/SLOT, engine, broker or traffic")
@@ -94,6 +100,12 @@ def _duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> str:
+    if text in ("+1", "-1") or (text.isascii() and text.isdigit() and len(text) < 10):
+        return text
+    raise argparse.ArgumentTypeError(f"scale takes a number, +1 or -1, not {text[:40]!r}")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,10 +150,8 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         count = arguments.count
         if count in ("+1", "-1"):
             request["change"] = int(count)
-        elif count.isascii() and count.isdigit() and len(count) < 10:
-            request["count"] = int(count)
         else:
-            raise ControlError(f"scale takes a number, +1 or -1, not {count!r}")
+            request["count"] = int(count)
     return request
 
 
@@ -209,7 +219,7 @@ class _Watch:
             if self.notices:
                 said = self.notices[0]
                 if said["severity"] == "error" or said["text"].startswith("not "):
-                    raise ControlError(str(said["text"]))
+                    raise _failure(str(said["text"]))
                 return Outcome(str(said["text"]), True)
         raise ControlError("the instance gave no answer")
 
@@ -230,6 +240,12 @@ class _Watch:
         snapshot: dict[str, Any] = answer["snapshot"]
         self.notices = [each for each in snapshot["notices"] if each["number"] > self._notice]
         return snapshot
+
+
+def _failure(text: str) -> ControlError:
+    from routemq_tui.engine.refusals import is_broken_configuration
+
+    return BrokenConfigurationError(text) if is_broken_configuration(text) else ControlError(text)
 
 
 def _print_done(answer: dict[str, Any], arguments: argparse.Namespace, watch: _Watch) -> None:
@@ -259,6 +275,8 @@ def _print_snapshot(answer: dict[str, Any], arguments: argparse.Namespace) -> No
         f"{snapshot['group']}/{snapshot['node']}  {snapshot['state']}  {snapshot['health']}"
         f"  {snapshot['running']}/{snapshot['desired']} workers  broker {broker['address']} {broker['state']}"
     )
+    for concern in snapshot.get("concerns", ()):  # an older instance may answer
+        print(f"! {printable(concern)}")
     for route in snapshot["routes"]:
         for worker in route["workers"]:
             print(

@@ -102,12 +102,15 @@ def _rolling(name: str, before: Values, now: Values) -> Outcome:
     return Outcome(f"{name}: {count} of {len(old)} restarted{so_far}", count == len(old), fields)
 
 
-def _pause(request: Values, _before: Values, now: Values) -> Outcome:
+def _pause(request: Values, before: Values, now: Values) -> Outcome:
     name, wanted = request["route"], request["do"] == "pause"
     state = _route(now, name).get("state", "gone")
     done = (state == "paused") == wanted
     verb = "paused" if wanted else "resumed"
     text = f"{name} {verb}" if done else f"{name}: not {verb} yet"
+    was = _route(before, name).get("state", "gone")
+    if done and (was == "paused") == wanted:
+        text = f"{name} is paused already" if wanted else f"{name} is not paused"
     return Outcome(text, done, {"route": name, "state": state})
 
 

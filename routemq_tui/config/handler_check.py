@@ -20,7 +20,7 @@ from routemq_tui.config.handlers import concurrency_fault
 from routemq_tui.config.model import Problem, RouteConfig
 from routemq_tui.config.source import printable
 from routemq_tui.routing.binding import BindError
-from routemq_tui.routing.declared import load_bound, load_declared
+from routemq_tui.routing.declared import OF_A_ROUTER, WITH, handler_name, load_bound, load_declared
 from routemq_tui.routing.handler import HandlerImportError, location
 from routemq_tui.routing.template import Template
 
@@ -36,6 +36,8 @@ class FoundHandler(msgspec.Struct, frozen=True):
     is_async: bool
     uses: tuple[str, ...]
     """The parameters that are filled, in order."""
+    name: str = ""
+    """`routes.sensors:temperature`, also of a router's route."""
 
 
 class _Fault(msgspec.Struct, frozen=True, tag=True):
@@ -63,6 +65,12 @@ class HandlerCheck:
     """By route, those that could be imported and bound."""
     locations: dict[str, str] = field(default_factory=dict)
     """By route, where its handler is written, as far as it was found."""
+
+    def name_of(self, route: RouteConfig) -> str:
+        """`module:function` of a route's handler; of a router's that was not found, what is known of it."""
+        found = self.found.get(route.name)
+        place, of_a_router, rest = route.handler.partition(OF_A_ROUTER)
+        return found.name if found else (of_a_router and rest.partition(WITH)[2]) or place
 
 
 def check_handlers(
@@ -162,7 +170,7 @@ def _look_at(route: RouteConfig, root: Path, everywhere: tuple[str, ...]) -> _Fa
     except BindError as error:
         return _Fault("handler", error.reason, error.hint, _location(route, root))
     fault = concurrency_fault(route.concurrency, bound)
-    handler = FoundHandler(bound.location, bound.is_async, tuple(bound.uses))
+    handler = FoundHandler(bound.location, bound.is_async, tuple(bound.uses), _name(route, root))
     return _Fine(handler, None if fault is None else _Fault("concurrency", *fault))
 
 
@@ -171,6 +179,12 @@ def _location(route: RouteConfig, root: Path) -> str:
         return location(load_declared(route.handler, root).handler, root)
     except HandlerImportError:
         return ""
+
+
+def _name(route: RouteConfig, root: Path) -> str:
+    if OF_A_ROUTER not in route.handler:
+        return route.handler
+    return handler_name(load_declared(route.handler, root, route.topic).handler)
 
 
 def _problem(route: RouteConfig, fault: _Fault) -> Problem:

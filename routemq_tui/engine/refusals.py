@@ -21,6 +21,10 @@ from routemq_tui.engine.commands import (
 from routemq_tui.engine.snapshot import EngineState, RouteSnapshot, Snapshot
 from routemq_tui.engine.states import WorkerState
 
+STOPPING = "the engine is stopping"
+RESTART_TO_APPLY = "restart to apply"
+_NO_FAULT_OF_THE_FILE = (STOPPING, RESTART_TO_APPLY, "this instance was not started from a file")
+
 
 class Bounds(Protocol):
     """Of a route, as it is configured or as a snapshot has it."""
@@ -40,7 +44,7 @@ def refusal(command: Command, snapshot: Snapshot) -> str:
     if not isinstance(command, RouteCommand | Reload):
         return ""
     if snapshot.state in (EngineState.STOPPING, EngineState.STOPPED):
-        return "the engine is stopping"
+        return STOPPING
     if isinstance(command, Reload):
         return ""
     route = next((each for each in snapshot.routes if each.name == command.route), None)
@@ -48,6 +52,12 @@ def refusal(command: Command, snapshot: Snapshot) -> str:
         return f"there is no route {command.route!r}"
     rule = _RULES.get(type(command))
     return rule(route, command) if rule is not None else ""
+
+
+def is_broken_configuration(told: str) -> bool:
+    """Whether the notice of a reload that was not done tells of a mistake in the configuration."""
+    what, _, why = told.partition(": ")
+    return what == "not reloaded" and not why.startswith(_NO_FAULT_OF_THE_FILE)
 
 
 def count_refusal(route: Bounds, wanted: int) -> str:

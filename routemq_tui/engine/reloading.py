@@ -12,7 +12,9 @@ from typing import Any
 from routemq_tui.config.model import Config, Place, RouteConfig
 from routemq_tui.engine.crew import Crew
 from routemq_tui.engine.journal import Journal
+from routemq_tui.engine.refusals import RESTART_TO_APPLY, STOPPING
 from routemq_tui.engine.supervisor import Supervisor
+from routemq_tui.worker import cells
 
 _NOT_LIVE = ("group", "node")
 """Keys of `[app]` that every client id and subscription is made of."""
@@ -28,10 +30,14 @@ _ALL = [each.name for each in fields(RouteConfig) if each.name not in ("name", "
 class _Told:
     done: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    """Subscriptions that nobody has until a route is drained: what is published meanwhile may be lost."""
 
     def words(self) -> str:
         text = "reloaded: " + (", ".join(self.done) or "nothing to change")
-        return text + (f"; restart to apply {', '.join(self.later)}" if self.later else "")
+        if self.later:
+            text += f"; restart to apply {', '.join(self.later)}"
+        return "; ".join([text, *self.gaps])
 
 
 class Reloading:
@@ -43,13 +49,13 @@ class Reloading:
     def apply(self, new: Config) -> bool:
         """Make it so, and say what was done; False when nothing was, since something cannot be."""
         if self._supervisor.stopping:
-            self._journal.notice("warning", "not reloaded: the engine is stopping")
+            self._journal.notice("warning", f"not reloaded: {STOPPING}")
             return False
         refused = _changed_keys("app", self.config.app, new.app, _NOT_LIVE)
         refused += _changed_keys("broker", self.config.broker, new.broker)
         if refused:
             names = ", ".join(refused)
-            self._journal.notice("error", f"not reloaded: restart to apply {names}; nothing was changed")
+            self._journal.notice("error", f"not reloaded: {RESTART_TO_APPLY} {names}; nothing was changed")
             return False
         told = _Told()
         told.later += _changed_keys("app", self.config.app, new.app, _NEXT_START)
@@ -58,7 +64,7 @@ class Reloading:
         ]
         self._routes(new, told)
         self.config = new
-        self._journal.notice("information", told.words())
+        self._journal.notice("warning" if told.gaps else "information", told.words())
         return True
 
     def _routes(self, new: Config, told: _Told) -> None:
@@ -74,6 +80,8 @@ class Reloading:
             if name not in before:
                 self._supervisor.add(route)
                 told.done.append(f"+{name}")
+                if crew is not None:
+                    told.gaps.append(_gap(crew, route))
             elif crew is not None and crew.leaving:  # another reload before all of the old route had gone
                 self._supervisor.add(route)
                 if names := _names(before[name], route, _ALL):
@@ -81,6 +89,8 @@ class Reloading:
             elif _differ(before[name], route, _IDENTITY):
                 self._supervisor.remove(name, instead=route)
                 told.done.append(f"{name} replaced ({_names(before[name], route, _IDENTITY)})")
+                if crew is not None:
+                    told.gaps.append(_gap(crew, route))
             elif crew is not None:
                 self._change(crew, before[name], route, for_all, told)
 
@@ -102,6 +112,12 @@ class Reloading:
             crew.deaths.clear()
             crew.roll()
             told.done.append(f"{new.name} restarts one by one ({', '.join(changed)})")
+
+
+def _gap(crew: Crew, new: RouteConfig) -> str:
+    held = sum(slot.words[cells.IN_FLIGHT] for slot in crew)
+    what = "topic is subscribed" if new.topic != crew.route.topic else "subscription is made"
+    return f"{new.name}: the old route drains ({held} in hand); its new {what} when that is done"
 
 
 def _differ(old: RouteConfig, new: RouteConfig, names: tuple[str, ...] | list[str]) -> bool:

@@ -16,6 +16,8 @@ _TICK = 0.1
 """Seconds between two looks at the stop flag, at most."""
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 10.0
+_LONGEST_AWAY = 2.0
+"""For a broker that is not reached: nobody tells this process that it is back, as workers are told."""
 _STEADY_SECONDS = 5.0
 """A connection that held for so long, and on which something got through, starts the back-off anew."""
 _FRUITLESS = 2
@@ -45,12 +47,14 @@ class Generator:
     def run(self) -> None:
         """Publish until the stop flag is set. Raises PublishError when the broker says no for good."""
         while not self._stop.is_set():
+            longest = _LONGEST_AWAY
             try:
                 self._client.connect()
+                longest = _LONGEST_WAIT
                 self._log("INFO", self._greeting())
                 self._publish_until_lost()
             except UnreachableError as error:
-                pause = self._wait * random.uniform(0.75, 1.25)
+                pause = min(self._wait, longest) * random.uniform(0.75, 1.25)
                 self._log("WARNING", f"{error}; trying again in {pause:.1f} s")
                 self._stop.wait(pause)
                 self._wait = min(self._wait * 2, _LONGEST_WAIT)

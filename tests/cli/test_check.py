@@ -65,3 +65,22 @@ def test_an_import_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(checked.found) == ["before", "after"]
     (problem,) = checked.problems
     assert "importing it did not end within 0.5 s" in str(problem)
+
+
+def test_handlers_of_a_router_that_modules_share_are_named_by_where_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "routemq.toml").write_text('[broker]\nurl = "embedded"\n[app]\nrouters = ["app"]\n')
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    (app / "shared.py").write_text("from routemq_tui import Router\nrouter = Router()\n")
+    text = "from app.shared import router\n@router.on('{0}/{{id}}', name='{0}')\ndef {0}(id{1}): ...\n"
+    (app / "a.py").write_text(text.format("a", ""))
+    (app / "b.py").write_text(text.format("b", ", other"))
+    done = run("check", cwd=tmp_path)
+    assert "app.a:a " in done.stdout
+    assert "#" not in done.stdout, done.stdout
+    # one that does not fit has no name yet
+    assert " app.shared:router " in done.stdout
+    plan = json.loads(run("check", "--json", cwd=tmp_path).stdout)
+    assert [each["handler_name"] for each in plan["routes"]] == ["app.a:a", "app.shared:router"]
+    assert plan["routes"][0]["handler"].startswith("app.shared:router#a")

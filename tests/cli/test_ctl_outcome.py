@@ -28,6 +28,7 @@ def snapshot(*workers: dict[str, Any], desired: int | None = None, **other: Any)
 
 
 ONE, TWO = snapshot(worker(1)), snapshot(worker(1), worker(2))
+PAUSED = snapshot(worker(1), state="paused")
 OF_ROUTE, OF_WORKER = {"route": "t"}, {"worker": "t/1"}
 CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, bool]] = [
     ({"do": "scale", "count": 2, **OF_ROUTE}, ONE, TWO, "t 1 -> 2", True),
@@ -78,8 +79,10 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, bool]] = 
         *("t: 1 of 2 restarted so far", False),
     ),
     ({"do": "pause", **OF_ROUTE}, ONE, ONE, "t: not paused yet", False),
-    ({"do": "pause", **OF_ROUTE}, ONE, snapshot(worker(1), state="paused"), "t paused", True),
-    ({"do": "resume", **OF_ROUTE}, ONE, ONE, "t resumed", True),
+    ({"do": "pause", **OF_ROUTE}, ONE, PAUSED, "t paused", True),
+    ({"do": "pause", **OF_ROUTE}, PAUSED, PAUSED, "t is paused already", True),
+    ({"do": "resume", **OF_ROUTE}, PAUSED, ONE, "t resumed", True),
+    ({"do": "resume", **OF_ROUTE}, ONE, ONE, "t is not paused", True),
     ({"do": "tap", "on": True, **OF_ROUTE}, ONE, snapshot(tapped=True), "t tapped", True),
     ({"do": "tap", "on": True, **OF_ROUTE}, ONE, ONE, "t not tapped yet", False),
     ({"do": "autoscale", "on": False, **OF_ROUTE}, ONE, ONE, "t: autoscale off", True),

@@ -123,6 +123,21 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     assert refused.returncode != 0 or "orders" in refused.stdout
 
 
+@pytest.mark.parametrize(
+    ("page", "first"), [("docs/tutorial.md", "routemq-tui check"), ("README.md", "demo`")]
+)
+def test_how_the_command_gets_onto_the_path_is_told_before_it_is_used(page: str, first: str) -> None:
+    before = (ROOT / page).read_text().partition(first)[0]
+    assert ".venv/bin/activate`" in before
+    assert "`pipx install" in before
+
+
+def test_the_gap_of_a_route_that_is_replaced_is_told() -> None:
+    section = (DOCS / "delivery.md").read_text().partition("## A reload\n")[2].partition("\n## ")[0]
+    assert "nobody is subscribed" in section
+    assert "add a second route for the new topic" in section
+
+
 def _said(line: str, folder: Path) -> str:
     program, *words = line.split()
     if program == "routemq-tui":

@@ -74,6 +74,10 @@ def reloaded(tmp_path: Path, broker: EmbeddedBroker) -> Any:
 
 
 Make = Callable[..., Reloaded]
+REPLACED = (
+    "reloaded: jobs replaced (topic); "
+    "jobs: the old route drains ({} in hand); its new topic is subscribed when that is done"
+)
 
 
 def test_routes_come_and_go(reloaded: Make) -> None:
@@ -128,7 +132,7 @@ def test_another_topic_is_another_route(reloaded: Make) -> None:
     engine = reloaded(route("jobs", workers=2))
     (jobs,) = engine.engine._config.routes
     topic = jobs.topic.replace("jobs/", "tasks/")
-    assert engine.reload(routes=(replace(jobs, topic=topic),)) == "reloaded: jobs replaced (topic)"
+    assert engine.reload(routes=(replace(jobs, topic=topic),)) == REPLACED.format(0)
     engine.rig.until(lambda: engine.engine.snapshot().routes and engine.rig.route().topic == topic)
     engine.rig.until_running(2)
     # then what goes to the old one is nobody's, and to the new one theirs
@@ -158,7 +162,10 @@ def test_a_route_put_back_while_it_is_drained_starts_when_it_has_gone(reloaded: 
     busy = Busy(engine, tmp_path)
     assert engine.reload(routes=(other,)) == "reloaded: -jobs"
     # when it is put back, with another setting, while its worker has a message in hand
-    assert engine.reload(routes=(other, replace(jobs, prefetch=7))) == "reloaded: +jobs"
+    told = engine.reload(routes=(other, replace(jobs, prefetch=7)))
+    # then it is told that nobody is subscribed meanwhile
+    gap = "jobs: the old route drains (1 in hand); its new subscription is made when that is done"
+    assert told == f"reloaded: +jobs; {gap}"
     assert engine.pids() == {1: busy.pid}
     # then the old worker goes first, and the new one is another
     busy.go_on()
@@ -174,7 +181,8 @@ def test_a_reload_while_a_route_is_replaced_is_for_the_new_one(reloaded: Make, t
     (jobs,) = engine.engine._config.routes
     new = replace(jobs, topic=jobs.topic.replace("jobs/", "tasks/"))
     busy = Busy(engine, tmp_path)
-    assert engine.reload(routes=(new,)) == "reloaded: jobs replaced (topic)"
+    assert engine.reload(routes=(new,)) == REPLACED.format(1)
+    assert engine.engine.snapshot().notices[-1].severity == "warning"
     assert engine.again() == "reloaded: nothing to change"
     told = engine.reload(routes=(replace(new, prefetch=7, workers=2, min_workers=1),))
     expected = "reloaded: jobs (workers, min_workers, prefetch) when the old route is drained"

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from routemq_tui.config.model import Burst, TrafficConfig
 from routemq_tui.errors import ExitCode
+from routemq_tui.publisher.generator import Generator
 from routemq_tui.publisher.process import TrafficProcess, decode_settings, encode_settings
 from routemq_tui.worker.spec import BrokerAddress
 from tests.conftest import Mosquitto
@@ -74,6 +76,22 @@ def test_it_waits_for_the_broker_and_finds_it_again(mosquitto: Mosquitto) -> Non
         mosquitto.start()
         wait_until(lambda: log.count("INFO publishing") == 2)
         assert process.alive()
+
+
+def test_it_looks_for_the_broker_every_few_seconds_however_long_that_is_away() -> None:
+    pauses: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            if len(pauses) == 12:
+                self.set()
+            return self.is_set()
+
+    generator = Generator([], BrokerAddress("127.0.0.1", free_port()), Stop(), lambda _level, _text: None)
+    generator.run()
+    assert pauses[0] < 0.5
+    assert 1.0 < max(pauses) <= 2.5
 
 
 def test_a_wrong_entry_ends_it_with_the_reason() -> None:
