@@ -100,6 +100,8 @@ class WorkerSnapshot:
     slot: int
     state: WorkerState
     client_id: str
+    at_rest: bool = False
+    """It stopped by itself, as its policy says, and waits for a person."""
     reason: str = ""
     """Why it is in this state, in words: "exited by SIGSEGV while handling sensors/7/data"."""
     pid: int | None = None

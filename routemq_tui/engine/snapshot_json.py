@@ -33,7 +33,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from routemq_tui.engine.concerns import concerns
+from routemq_tui.engine.concerns import concern_words
 from routemq_tui.engine.snapshot import Ledger, Metrics, Outcome, RouteSnapshot, Snapshot, WorkerSnapshot
 
 VERSION = 1
@@ -50,7 +50,7 @@ def snapshot_values(snapshot: Snapshot) -> dict[str, Any]:
         "node": snapshot.node,
         "health": snapshot.health.value,
         "health_percent": snapshot.health_percent,
-        "concerns": concerns(snapshot),
+        "concerns": concern_words(snapshot),
         "running": snapshot.running,
         "desired": snapshot.desired,
         "broker": {**asdict(snapshot.broker), "state": snapshot.broker.state.value},

@@ -17,7 +17,7 @@ from routemq_tui.engine.metrics import Totals, Window, add_windows, metrics_of, 
 from routemq_tui.engine.port import Span
 from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.scaling import scaling_snapshot
-from routemq_tui.engine.slot import Slot
+from routemq_tui.engine.slot import Intent, Slot
 from routemq_tui.engine.snapshot import (
     BrokerSnapshot,
     EngineState,
@@ -210,6 +210,7 @@ def _worker_snapshot(
         slot=slot.number,
         state=status.state,
         client_id=slot.client_id,
+        at_rest=status.state is WorkerState.STOPPED and slot.intent is Intent.REST,
         reason=harmless(slot.note or status.reason),
         pid=process.pid if process else None,
         connected=bool(counters.connected),

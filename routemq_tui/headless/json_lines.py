@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from routemq_tui.engine.concerns import concern_words
 from routemq_tui.engine.port import LogLine
 from routemq_tui.engine.snapshot import BrokerState, Snapshot
 from routemq_tui.headless.lines import level_name
@@ -43,6 +44,7 @@ class JsonLines:
                 "event": "status",
                 "state": snapshot.state.value,
                 "health": snapshot.health.value,
+                "concerns": concern_words(snapshot),
                 "running": snapshot.running,
                 "desired": snapshot.desired,
                 "rate": metrics.rate,

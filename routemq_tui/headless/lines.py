@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from routemq_tui.engine.concerns import concern_words
 from routemq_tui.engine.port import LogLine
 from routemq_tui.engine.snapshot import BrokerState, Snapshot
 from routemq_tui.headless.summary import Summary
@@ -79,5 +80,7 @@ def format_status(snapshot: Snapshot, now: float) -> str:
     if broker.state is not BrokerState.UP:
         reason = f": {broker.reason}" if broker.reason else ""
         parts.append(f"broker {broker.address} {broker.state.value}{reason}")
+    if worries := concern_words(snapshot):
+        parts.append(f"! {worries[0]}{f' and {len(worries) - 1} more' if len(worries) > 1 else ''}")
     level = "INFO" if broker.state is not BrokerState.DOWN else "WARNING"
     return format_line(now, level, "status", ", ".join(parts))

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
 
+from routemq_tui.engine.concerns import concern_words
 from routemq_tui.engine.snapshot import BrokerState, EngineState, Health, Snapshot
 from routemq_tui.errors import ExitCode, RoutemqError
 from routemq_tui.monitoring.metrics import EngineMetrics, Observed
@@ -151,6 +152,7 @@ def _ready(snapshot: Snapshot) -> tuple[HTTPStatus, str, bytes]:
         "running": snapshot.running,
         "desired": snapshot.desired,
         "percentage": snapshot.health_percent,
+        "concerns": concern_words(snapshot),
         "broker_connected": snapshot.broker.state is BrokerState.UP,
         "routes": {
             route.name: {"running": route.running, "desired": route.desired, "paused": route.paused}

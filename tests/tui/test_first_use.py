@@ -51,7 +51,7 @@ def test_no_label_of_the_detail_touches_its_value() -> None:
     )
     row = Row(RowKey(), replace(busy(), metrics=counts))
     text = "\n".join("".join(part.text for part in line) for line in detail_lines(row, 60))
-    assert re.search(r"^ dead letter +3$", text, re.MULTILINE)
+    assert re.search(r"^ dead letter +3 of this run$", text, re.MULTILINE)
 
 
 async def test_the_first_hint_can_be_followed_from_where_the_cursor_is(sit: Sit, tmp_path: Path) -> None:

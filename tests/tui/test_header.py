@@ -8,8 +8,11 @@ import pytest
 
 from routemq_tui.engine.snapshot import BrokerState, Health, Metrics, Snapshot
 from routemq_tui.engine.states import WorkerState
+from routemq_tui.tui.rows import Row, RowKey
+from routemq_tui.tui.widgets.detail import detail_lines
 from routemq_tui.tui.widgets.header import figures_line, identity_line
 from tests.fakes.snapshots import route, snapshot, worker
+from tests.tui.conftest import Sit
 
 
 def said(line: object) -> str:
@@ -70,7 +73,7 @@ def test_dead_letters_of_earlier_runs_are_there() -> None:
     [
         ({"metrics": Metrics(rate=5.0, error_rate=0.98)}, "! jobs fails 98%"),
         ({"paused": True}, "! jobs is paused"),
-        ({"workers": (worker("jobs", 1, crashes=4),)}, "! jobs/1 crashed 4 times"),
+        ({"workers": (worker("jobs", 1, crashes=4),)}, "! jobs/1 crashed 4 times "),
     ],
 )
 def test_what_is_not_well_stands_before_the_health_of_workers_that_all_run(
@@ -82,7 +85,8 @@ def test_what_is_not_well_stands_before_the_health_of_workers_that_all_run(
     line = said(identity_line(snapshot((replace(one, **change),)), 80))  # type: ignore[arg-type]
     assert words in line
     assert "healthy" not in line
-    assert "● 100%" in line
+    assert "100%" not in line
+    assert line.count("●") == 1, "only the broker is green"
 
 
 def test_the_worst_of_several_worries_is_named() -> None:
@@ -91,4 +95,57 @@ def test_the_worst_of_several_worries_is_named() -> None:
         "a-route-with-quite-a-long-name", (worker("mail", 1),), metrics=Metrics(rate=1.0, error_rate=1.0)
     )
     line = said(identity_line(snapshot((first, second)), 120))
-    assert "! a-route-with-quite-a-long-n… +1  ● 100%" in line
+    assert "! a-route-with-quite-a-long-name fails 100% +1 " in line
+    assert said(identity_line(snapshot((first, second)), 80)).endswith("! a-route-with-quite-a-long-nam… +1 ")
+
+
+def halted() -> Snapshot:
+    """A route that is down beside many workers that run."""
+    many = route("orders", tuple(worker("orders", slot) for slot in range(1, 12)))
+    return snapshot((many, route("halts", (worker("halts", 1, WorkerState.STOPPED, 0.0, at_rest=True),))))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_route_that_is_down_is_told_though_most_workers_run(width: int) -> None:
+    given = halted()
+    assert given.health is Health.HEALTHY
+    line = said(identity_line(given, width))
+    assert line.endswith("! halts is down: stopped ")
+    assert "91%" not in line
+
+
+def test_concerns_are_told_beside_bad_health_where_there_is_room() -> None:
+    given = replace(halted(), health=Health.DEGRADED)
+    assert said(identity_line(given, 120)).endswith("! halts is down: stopped  ◐ degraded ")
+    assert said(identity_line(given, 60)).endswith("◐ degraded 91% ")
+
+
+def test_the_next_try_is_told_where_there_is_room() -> None:
+    begin = worker(
+        "begin",
+        1,
+        WorkerState.BACKOFF,
+        0.0,
+        retry_in=12.2,
+        crashes=4,
+        last_exit="on_start (a.py:5) failed: OSError",
+    )
+    given = snapshot((route("begin", (begin,)), *halted().routes[:1]))
+    assert said(identity_line(given, 120)).endswith("! begin is down: on_start fails, next try in 12 s ")
+    assert said(identity_line(given, 80)).endswith("! begin is down: on_start fails ")
+
+
+def test_the_detail_of_all_names_every_concern() -> None:
+    given = snapshot((*halted().routes, route("jobs", (worker("jobs", 1, crashes=4),))))
+    text = [said(line).rstrip() for line in detail_lines(Row(RowKey(), given), 60)]
+    assert text[1:3] == [" ! halts is down: stopped", " ! jobs/1 crashed 4 times in the last minute"]
+    one = Row(RowKey("jobs"), given, given.routes[-1])
+    assert not any("!" in said(line) for line in detail_lines(one, 60))
+
+
+async def test_a_click_on_a_concern_leads_to_its_route(sit: Sit) -> None:
+    async with sit(halted()) as seat:
+        row = seat.text("#header").splitlines()[0]
+        await seat.pilot.click("#header", offset=(row.index("halts"), 0))
+        await seat.pilot.pause()
+        assert seat.main.table.selected == RowKey("halts")

@@ -82,7 +82,11 @@ class DeadLettersScreen(RecordsScreen[LetterLine]):
 
     def _look(self) -> Stored:
         letters = self.around.engine.letters
-        return Stored(letters.read(limit=READ), letters.count())
+        lines = letters.read(limit=READ)
+        if len(lines) >= READ:
+            return Stored(lines, letters.count())
+        # The count is a second old: that of a whole list agrees with what is seen.
+        return Stored(lines, sum(each.state in ("stored", "replaying") for each in lines))
 
     def _take(self, stored: Stored) -> None:
         before = self._stored

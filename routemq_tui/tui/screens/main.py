@@ -221,6 +221,8 @@ class MainScreen(Guarded, Screen[None]):
         if event.target == "engine":
             self.table.select(EVERYTHING)
             self.panes.go("logs")
+        elif event.target == "concern":
+            self.table.select(RowKey(event.route))
         else:
             self.records.actions[event.target]()
 

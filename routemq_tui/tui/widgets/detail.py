@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from routemq_tui.engine.concerns import concern_words
 from routemq_tui.engine.port import Span
 from routemq_tui.engine.snapshot import (
     BrokerState,
@@ -109,6 +110,9 @@ def detail_lines(row: Row, width: int, tall: bool = False, history: History | No
 def _figures_and_facts(row: Row, width: int, tall: bool, history: History) -> list[Line]:
     state = state_cell(row)
     lines: list[Line] = [[Fragment(f" {state.text}", state.tone), *_since(row)]]
+    if row.route is None:
+        worries = [text for each in concern_words(row.snapshot) for text in _folded(f"! {each}", width)]
+        lines += [[Fragment(text, Tone.WARN)] for text in worries]
     reason = reason_of(row)
     if reason is None and row.worker is None and row.route is not None and row.route.reason:
         reason = Fragment(row.route.reason, Tone.BAD)
@@ -298,7 +302,12 @@ def engine_facts(row: Row) -> list[Fact]:
         facts.insert(4, ("lost by it", f"{format_count(broker.dropped)} messages dropped", tone))
     if broker.reason:
         facts.insert(4, ("reason", broker.reason, Tone.WARN if odd else Tone.BAD))
-    return facts + _unusual(metrics)
+    # The header counts the store, with those of earlier runs.
+    unusual = [
+        (label, f"{value} of this run" if label == "dead letter" else value, tone)
+        for label, value, tone in _unusual(metrics)
+    ]
+    return facts + unusual
 
 
 def _unusual(metrics: Metrics) -> list[Fact]:

@@ -16,7 +16,10 @@ from routemq_tui.tui.tones import BROKER_FACES, HEALTH_FACES, Fragment, Tone, er
 from routemq_tui.tui.widgets.lines import Line, Lines, joined, length, spread
 from routemq_tui.units import format_count, format_percent, format_rate, format_seconds
 
-CONCERN_CELLS = 28
+CONCERN_CELLS = 30
+"""Of a concern where room is short."""
+CONCERN_WHOLE_FROM = 120
+"""Columns from which there is room for when it is tried again."""
 NEWS_FROM = 100
 """Columns from which there is room for how many dead letters are new."""
 COMING_UP = 10.0
@@ -25,18 +28,22 @@ COMING_UP = 10.0
 
 class Header(Lines):
     class Clicked(Message):
-        """Something was clicked that leads somewhere: `letters`, `errors` or `engine`."""
+        """Something was clicked that leads somewhere: `letters`, `errors`, `engine`, a route's `concern`."""
 
-        def __init__(self, target: str) -> None:
+        def __init__(self, target: str, route: str = "") -> None:
             super().__init__()
-            self.target = target
+            self.target, self.route = target, route
+
+    _worst = ""
+    """Route of the concern that is shown."""
 
     def on_click(self, event: events.Click) -> None:
         target = target_at(self._lines, event.x, event.y)
         if target:
-            self.post_message(self.Clicked(target))
+            self.post_message(self.Clicked(target, self._worst))
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
+        self._worst = next((each.route for each in concerns(snapshot)), "")
         self.show(lambda width: [identity_line(snapshot, width), figures_line(snapshot, width)])
 
 
@@ -49,7 +56,7 @@ def target_at(lines: Sequence[Line], x: int, y: int) -> str:
     if "dead" in words:
         return "letters"
     if y == 0:
-        return "engine" if words else ""
+        return "concern" if words.startswith("!") else "engine" if words else ""
     return "errors" if words.startswith(("failed", "err")) else ""
 
 
@@ -66,38 +73,49 @@ def text_at(line: Line, x: int) -> str:
 
 def identity_line(snapshot: Snapshot, width: int) -> Line:
     """Group, node, broker; health at the right end. Shortened by whole parts before anything is cut."""
-    right = health_parts(snapshot)
+    rights = [health_parts(snapshot, concern_parts(snapshot, width)), health_parts(snapshot, [])]
     if snapshot.state is not EngineState.RUNNING:
-        right.insert(0, Fragment(f"{snapshot.state}  ", Tone.WARN))
+        rights = [[Fragment(f"{snapshot.state}  ", Tone.WARN), *each] for each in rights]
     name = [Fragment(" routemq", Tone.TITLE)]
     group = [Fragment(snapshot.group, Tone.STRONG)]
     node = [*group, Fragment(f"@{snapshot.node}", Tone.MUTED)]
     broker = snapshot.broker
     full, short = broker_parts(broker, version=True), broker_parts(broker, version=False)
     variants = [(name, node, full), (name, node, short), (name, group, short), (name, short)]
-    for variant in variants:
-        left = joined(variant)
-        if length(left) + 1 + length(right) <= width:
-            break
+    if snapshot.health is Health.HEALTHY:
+        rights.pop()  # a green word beside a concern would be what the eye sees first
+    choices = [(joined(variant), right) for right in rights for variant in variants]
+    left, right = next(
+        (each for each in choices if length(each[0]) + 1 + length(each[1]) <= width), choices[-1]
+    )
     return spread(left, right, width)
 
 
-def health_parts(snapshot: Snapshot) -> list[Fragment]:
-    """Health, where there is something to judge: not while workers first come up, nor when none is wanted."""
+def concern_parts(snapshot: Snapshot, width: int) -> list[Fragment]:
+    """The worst that is not well, and how much more there is."""
+    if not (worries := concerns(snapshot)):
+        return []
+    worst = worries[0]
+    text = worst.whole if width >= CONCERN_WHOLE_FROM else clip(worst.text, CONCERN_CELLS)
+    more = f" +{len(worries) - 1}" if len(worries) > 1 else ""
+    return [Fragment(f"! {clip(text, 2 * CONCERN_CELLS)}{more} ", Tone.WARN)]
+
+
+def health_parts(snapshot: Snapshot, concern: list[Fragment]) -> list[Fragment]:
+    """Health, where there is something to judge: not while workers first come up, nor when none is wanted.
+
+    Beside a concern there is no share of the workers: that all of them run would contradict it.
+    """
     if snapshot.routes and not snapshot.desired and not snapshot.running:
         return [Fragment("○ no workers wanted ", Tone.MUTED)]
     if snapshot.health is not Health.HEALTHY and is_coming_up(snapshot):
         return [Fragment("◌ starting ", Tone.ACCENT)]
-    face, percent = HEALTH_FACES[snapshot.health], Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)
-    if snapshot.health is Health.HEALTHY and (worries := concerns(snapshot)):
-        # All workers run, and yet: a green word would be what the eye sees first.
-        more = f" +{len(worries) - 1}" if len(worries) > 1 else ""
-        return [
-            Fragment(f"! {clip(worries[0], CONCERN_CELLS)}{more}", Tone.WARN),
-            Fragment(f"  {face.symbol}", face.tone),
-            percent,
-        ]
-    return [Fragment(face.text, face.tone), percent]
+    face = HEALTH_FACES[snapshot.health]
+    if not concern:
+        return [Fragment(face.text, face.tone), Fragment(f" {snapshot.health_percent}% ", Tone.MUTED)]
+    if snapshot.health is Health.HEALTHY:
+        return concern
+    return [*concern, Fragment(f" {face.text} ", face.tone)]
 
 
 def is_coming_up(snapshot: Snapshot) -> bool:
@@ -109,7 +127,7 @@ def is_coming_up(snapshot: Snapshot) -> bool:
     missing = [each for route in snapshot.routes for each in route.workers if not each.connected]
     return all(
         each.state in (WorkerState.STARTING, WorkerState.STOPPED)
-        and not each.restarts
+        and not (each.restarts or each.at_rest)
         and not each.last_exit
         and (each.uptime or 0.0) < COMING_UP
         for each in missing
