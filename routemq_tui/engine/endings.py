@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from routemq_tui.engine import reports
 from routemq_tui.engine.ledgers import Death
 from routemq_tui.engine.process import WorkerProcess, exit_words
 from routemq_tui.engine.sanitise import harmless
@@ -41,6 +42,13 @@ class End:
             return drained_words(self.drained)
         return f"{self.words}, {self.unfinished} unfinished"
 
+    @property
+    def left_words(self) -> str:
+        """Where the broker has one queue for all workers of the route, what becomes of what a drain left."""
+        if not self.drained or not self.drained.left:
+            return ""
+        return " with the broker; another worker of the route, or one added, takes them up"
+
 
 def drained_words(drained: Drained) -> str:
     return f"drained: {drained.finished} finished, {drained.left} left"
@@ -48,6 +56,7 @@ def drained_words(drained: Drained) -> str:
 
 def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
     """Read all there is to know of an ended process, before its cells are used again."""
+    reports.tell_untold(slot)
     code = process.exit_code
     killed = slot.state is WorkerState.KILLED
     drained = slot.drained if code == ExitCode.OK else None
@@ -66,6 +75,7 @@ def describe_end(slot: Slot, process: WorkerProcess, now: float) -> End:
             words += _suspect(slot, suspect, topic or "", words, now)
         if not slot.is_stopping:
             slot.around.ledgers.open(death_of(slot, process, words), now)
+    slot.around.ledgers.gone(slot.route.name, slot.number, now)
     if slot.foretold and not suspect:
         slot.deaths.withdraw(slot.foretold)
     return End(words, drained.left if drained else in_flight, killed, drained, suspect)
@@ -86,7 +96,7 @@ def _suspect(slot: Slot, fingerprint: int, topic: str, words: str, now: float) -
         times = slot.deaths.add(fingerprint, now, slot.timed_out)
     most = slot.deaths.most
     if times == most:
-        text = f"{topic} was being handled at {times} deaths of its worker: it is given up without being run"
+        text = f"{topic} was being handled at {times} deaths of its worker: it is given up and not run again"
         slot.around.journal.notice("error", text, slot.name)
     memory, since = slot.words, slot.words[cells.CURRENT_SINCE_NS]
     running = max(time.monotonic_ns() - since, 0) / 1e9

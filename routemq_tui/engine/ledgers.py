@@ -71,9 +71,12 @@ class _Book:
     final: bool = True
     """False until the end of the process has been seen."""
     settled: bool = False
+    until: float = field(init=False)
+    told: str = ""
     value: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
+        self.until = self.since + SETTLE_AFTER
         self.freeze()
 
     def freeze(self) -> None:
@@ -108,15 +111,24 @@ class _Book:
         self.entries[index] = replace(self.entries[index], outcome=outcome, unrun=report.unrun)
 
     def lose(self, slot: int) -> None:
-        """What had come again to this slot is lost once more."""
+        """What had come again to this slot is with the broker once more."""
         for index, each in enumerate(self.entries):
             if each.outcome is Outcome.REDELIVERED and each.slot == slot:
-                self.entries[index] = replace(each, outcome=Outcome.AWAITED, slot=None, after=None)
+                self.entries[index] = replace(each, outcome=Outcome.AWAITED)
         self.freeze()
 
-    def find(self, fingerprint: int, outcome: Outcome, slot: int | None = None) -> int | None:
+    def reopen(self, now: float) -> None:
+        self.settled, self.until = False, now + SETTLE_AFTER
+        self.freeze()
+
+    def find(self, report: Seen, slot: int) -> int | None:
+        """The entry that the report is about: one that is awaited, or that came to this slot."""
         for index, each in enumerate(self.entries):
-            if each.fingerprint == fingerprint and each.outcome is outcome and each.slot == slot:
+            if each.fingerprint != report.fingerprint:
+                continue
+            if report.fate == "came" and each.outcome is Outcome.AWAITED:
+                return index
+            if report.fate != "came" and each.outcome is Outcome.REDELIVERED and each.slot == slot:
                 return index
         return None
 
@@ -167,11 +179,28 @@ class Ledgers:
             expected.amend(death)
         else:
             self._books.append(_Book(death, time.time(), now, _entries_of(death)))
-        for book in self._open_of(death.route):
-            if book.death.pid != death.pid:
-                book.lose(death.slot)
+        self._lose(death.route, death.slot)
         self._let_go()
         self._write(death.route)
+        self.settle(now)
+
+    def gone(self, route: str, slot: int, now: float) -> None:
+        """The slot's process ended as it was to: what had come to it and was not handled is not with it."""
+        self._lose(route, slot)
+        self._write(route)
+        self.settle(now)
+
+    def _lose(self, route: str, slot: int) -> None:
+        for book in self._books:
+            if book.death.route == route:
+                book.lose(slot)
+
+    def connected(self, route: str, now: float) -> None:
+        """A worker of the route is back: what is with the broker may come now, and is looked for again."""
+        for book in self._books:
+            if book.settled and book.death.route == route and any(map(is_with_broker, book.entries)):
+                book.reopen(now)
+        self._write(route)
         self.settle(now)
 
     def _let_go(self) -> None:
@@ -185,9 +214,8 @@ class Ledgers:
     def seen(self, route: str, slot: int, report: Seen, now: float) -> None:
         """A worker of the route received a message that is awaited, or has done with it."""
         came = report.fate == "came"
-        wanted = (Outcome.AWAITED, None) if came else (Outcome.REDELIVERED, slot)
         for book in self._open_of(route):
-            index = book.find(report.fingerprint, *wanted)
+            index = book.find(report, slot)
             if index is None:
                 continue
             if came:
@@ -209,15 +237,20 @@ class Ledgers:
     def settle(self, now: float) -> None:
         """Close the ledgers that are complete or old, and say what they hold. Cheap; call it often."""
         for book in self._books:
-            if book.final and not book.settled and (book.complete or now - book.since >= SETTLE_AFTER):
+            if book.final and not book.settled and (book.complete or now >= book.until):
                 book.settled = True
                 book.freeze()
-                if book.death.in_flight:
-                    bad = book.value.lost or any(each.outcome in _BAD for each in book.entries)
-                    severity = "warning" if bad else "information"
-                    self._journal.notice(severity, ledger_words(book.value), book.death.worker)
+                self._tell(book)
                 self._write(book.death.route)
         self.values = tuple(book.value for book in self._books if book.final)
+
+    def _tell(self, book: _Book) -> None:
+        words = ledger_words(book.value)
+        if not book.death.in_flight or words == book.told:
+            return
+        book.told = words
+        bad = book.value.lost or any(each.outcome in _BAD for each in book.entries)
+        self._journal.notice("warning" if bad else "information", words, book.death.worker)
 
     def _write(self, route: str) -> None:
         awaited = [
@@ -228,6 +261,19 @@ class Ledgers:
         ]
         for words in self._boards.get(route, ()):
             cells.write_watched(words, awaited)
+
+
+def is_with_broker(entry: LedgerEntry) -> bool:
+    """It had come again, and its worker went without having ended it."""
+    return entry.outcome is Outcome.AWAITED and entry.slot is not None
+
+
+def fate_words(ledger: Ledger) -> list[str]:
+    """As `Ledger.fate_words`; of a message that was begun before, that it is not run again."""
+    told = ledger.fate_words()
+    for cause in ("poison", "timeout"):
+        told = [each.replace(f"(not run: {cause})", f"(not run again: {cause})") for each in told]
+    return told
 
 
 def ledger_words(ledger: Ledger) -> str:
@@ -241,11 +287,14 @@ def ledger_words(ledger: Ledger) -> str:
     again = [each for each in entries if each.slot is not None]
     if again:
         parts.append(_redelivered(ledger, again))
-    parts += ledger.fate_words()
+    parts += fate_words(ledger)
     if count[Outcome.REDELIVERED]:
         parts.append(f"{count[Outcome.REDELIVERED]} not yet handled")
-    if count[Outcome.AWAITED]:
-        parts.append(f"{count[Outcome.AWAITED]} not seen here again within {SETTLE_AFTER:.0f} s")
+    with_broker = sum(map(is_with_broker, entries))
+    if with_broker:
+        parts.append(f"{with_broker} with the broker")
+    if unseen := count[Outcome.AWAITED] - with_broker:
+        parts.append(f"{unseen} not seen here again within {SETTLE_AFTER:.0f} s")
     return ", ".join(parts)
 
 

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.states import Event
 from routemq_tui.units import format_seconds
-from routemq_tui.worker import spec
+from routemq_tui.worker import cells, spec
 
 if TYPE_CHECKING:
     from routemq_tui.engine.slot import Slot
 
 GIVEN_UP_EVERY = 60.0
-"""Least seconds between two notices of a slot about messages given up; the log has them all."""
+"""Least seconds between two notices of a slot about messages given up; the log has or counts them all."""
+
+
+@dataclass(slots=True)
+class GivenUpLines:
+    """What a slot's log says of messages given up. A worker reports some of many; its cells count all."""
+
+    noticed_at: float = float("-inf")
+    counted: int = 0
+
+    def take(self, words: memoryview) -> int:
+        """How many were given up since the last call."""
+        before, self.counted = self.counted, words[cells.DEAD_LETTERED] + words[cells.DROPPED]
+        return self.counted - before
 
 
 def take(slot: Slot, report: spec.WorkerReport, now: float) -> None:
@@ -25,6 +39,7 @@ def take(slot: Slot, report: spec.WorkerReport, now: float) -> None:
 def _connected(slot: Slot, report: spec.Connected, now: float) -> None:
     slot.note = ""
     slot.around.sessions.connected(slot.client_id)
+    slot.around.ledgers.connected(slot.route.name, now)
     slot.say("connected, " + ("session taken up again" if report.session_present else "new session"))
     if report.expiry_cap is not None:
         slot.say(
@@ -72,11 +87,25 @@ def _given_up(slot: Slot, report: spec.GivenUp, now: float) -> None:
     slot.last_error = f"{report.error} ({report.topic})"
     times = f" after {report.attempts} attempts" if report.attempts > 1 else ""
     text = f"gave up {report.topic}{times}: {report.error}; {_OUTCOMES.get(report.outcome, report.outcome)}"
-    if now - slot.told_given_up < GIVEN_UP_EVERY:
+    if report.outcome != "stopped":
+        text += _more_words(slot.given_up.take(slot.words) - 1)
+    if now - slot.given_up.noticed_at < GIVEN_UP_EVERY:
         slot.say(text, logging.WARNING)
     else:
-        slot.told_given_up = now
+        slot.given_up.noticed_at = now
         slot.around.journal.notice("warning", f"{slot.name} {text}", slot.name)
+
+
+def _more_words(more: int) -> str:
+    if more < 0:  # the cells had it before its report was read
+        return " (counted above)"
+    return f" (and {more} more since)" if more else ""
+
+
+def tell_untold(slot: Slot) -> None:
+    """One line for the messages given up since the last line, if there are any."""
+    if (more := slot.given_up.take(slot.words)) > 0:
+        slot.say(f"gave up {more} more since", logging.WARNING)
 
 
 def _store_failed(slot: Slot, report: spec.StoreFailed, now: float) -> None:
@@ -113,6 +142,7 @@ def _message_told(slot: Slot, report: spec.MessageTold, now: float) -> None:
 
 def _errors_counted(slot: Slot, report: spec.ErrorsCounted, now: float) -> None:
     slot.around.told.count(slot.name, report)
+    tell_untold(slot)
 
 
 _OUTCOMES = {

@@ -85,7 +85,7 @@ class Slot:
         """Fingerprint of the message that stands in the table of deaths already, for a kill under way."""
         self.exits: deque[Exit] = deque(maxlen=EXITS_KEPT)
         self.last_error: str | None = None
-        self.told_given_up = float("-inf")
+        self.given_up = reports.GivenUpLines()
         self.hopeless = self.stopped = self.start_fault = ""
         self.unwelcome = False
         """The broker refuses us, or another client has our id: connecting again would only do harm."""
@@ -337,7 +337,7 @@ class Slot:
 
     def _left(self, end: End, one_queue: bool, now: float) -> None:
         """It was to go. A session that it could not end is emptied by another process, until that is done."""
-        words = end.account
+        words = end.account + (end.left_words if one_queue and self.route.shared else "")
         if not self._session_is_left(one_queue):
             self.emptying = False
         elif hopeless := self.hopeless or self.stopped:

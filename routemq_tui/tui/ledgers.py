@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routemq_tui.engine.ledgers import fate_words, is_with_broker
 from routemq_tui.engine.snapshot import FAILED, Ledger, LedgerEntry, Outcome
 from routemq_tui.tui.fitting import clip, place
 from routemq_tui.tui.rows import Row
@@ -30,8 +31,11 @@ UNSEEN = Face("✗", "not seen", Tone.BAD)
 """Awaited in a ledger that is settled: it did not come while it was looked for."""
 LOST = Face("✗", "lost", Tone.BAD)
 """Unknowable in a ledger in which all that was handled is known."""
+WITH_BROKER = Face("…", "with broker", Tone.WARN)
+"""Awaited once more: the worker it had come to went without having handled it."""
 FACE_WIDTH = 13
-NOT_RUN = "  not run"
+NOTES = {"poison": "  not run again", "timeout": "  not run again", "payload": "  not run"}
+"""Of a message given up, by why its handler was not called at last."""
 
 
 def ledgers_of(row: Row) -> list[Ledger]:
@@ -54,9 +58,11 @@ def headline(ledger: Ledger, now: float, named: bool) -> Fragment:
     parts = [f"{ledger.in_flight} in flight" if ledger.in_flight else "nothing in hand"]
     if again := sum(entry.slot is not None for entry in ledger.entries):
         parts.append(f"{again} redelivered in {ledger.span_words()}")
-    parts += ledger.fate_words()
-    if awaited := ledger.counts[Outcome.AWAITED]:
-        parts.append(f"{awaited} not seen again{'' if ledger.settled else ' yet'}")
+    parts += fate_words(ledger)
+    if with_broker := sum(map(is_with_broker, ledger.entries)):
+        parts.append(f"{with_broker} with the broker")
+    if unseen := ledger.counts[Outcome.AWAITED] - with_broker:
+        parts.append(f"{unseen} not seen again{'' if ledger.settled else ' yet'}")
     if ledger.in_flight > len(ledger.entries):
         parts.append(f"only the first {len(ledger.entries)} followed")
     who = f"{ledger.worker} " if named else ""
@@ -66,7 +72,8 @@ def headline(ledger: Ledger, now: float, named: bool) -> Fragment:
 
 def _tone(ledger: Ledger) -> Tone:
     counts = ledger.counts
-    if any(counts[outcome] for outcome in FAILED) or (counts[Outcome.AWAITED] and ledger.settled):
+    unseen = counts[Outcome.AWAITED] - sum(map(is_with_broker, ledger.entries))
+    if any(counts[outcome] for outcome in FAILED) or (unseen and ledger.settled):
         return Tone.BAD
     uncertain = counts[Outcome.AWAITED] or counts[Outcome.HANDLED_TWICE] or ledger.handled_before
     return Tone.WARN if uncertain or not ledger.qos else Tone.OK
@@ -95,6 +102,8 @@ def entry_lines(ledger: Ledger, width: int) -> list[list[Fragment]]:
 
 
 def _face(entry: LedgerEntry, ledger: Ledger) -> Face:
+    if is_with_broker(entry):
+        return WITH_BROKER
     if entry.outcome is Outcome.AWAITED and ledger.settled:
         return UNSEEN
     if entry.outcome is Outcome.UNKNOWABLE and not ledger.handled_before:
@@ -106,7 +115,7 @@ def _entry_line(entry: LedgerEntry, face: Face, width: int) -> list[Fragment]:
     slot = "-" if entry.slot is None else f"/{entry.slot}"
     used = 1 + FACE_WIDTH + 1 + SLOT_WIDTH + 1 + AFTER_WIDTH + 2
     topic = entry.topic or f"not known (#{entry.fingerprint:016x})"
-    note = NOT_RUN if entry.unrun else ""
+    note = NOTES.get(entry.unrun, "")
     return [
         Fragment(" " + place(face.text, FACE_WIDTH, "left"), face.tone),
         Fragment(f" {slot:>{SLOT_WIDTH}}"),

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from routemq_tui.broker.handle import EmbeddedBroker
-from routemq_tui.config.model import AppConfig, OnError
+from routemq_tui.config.model import AppConfig, BrokerConfig, OnError
 from routemq_tui.engine import commands
 from routemq_tui.engine.engine import Engine
 from routemq_tui.engine.lock import AlreadyRunningError
@@ -21,7 +21,7 @@ from routemq_tui.errors import ExitCode
 from tests.conftest import Mosquitto
 from tests.engine.conftest import StartRig
 from tests.engine.rig import Rig, alive, connected, make_config, route, running
-from tests.waiting import wait_until
+from tests.waiting import free_port, wait_until
 
 S = WorkerState
 
@@ -85,6 +85,23 @@ def test_a_worker_is_added_and_another_drained_without_losing_count(start_rig: S
         assert rig.route().metrics.ok == 60
         assert "jobs/3 drained: 0 finished, 0 left" in rig.notices()
         assert [mark.label for mark in rig.route().history.marks] == ["+1 worker", "-1 worker"]
+
+
+def test_what_a_worker_scaled_away_leaves_is_said_to_be_with_the_broker(tmp_path: Path) -> None:
+    port = free_port()
+    stopping = route(handler="picky", on_error=OnError.STOP, prefetch=5)
+    embedded = BrokerConfig(url="embedded", port=port)
+    with running(make_config(tmp_path, port, stopping, broker=embedded), port) as rig:
+        rig.until_running(1)
+        rig.send(commands.PauseRoute("jobs"))
+        rig.publish(3)
+        rig.until(lambda: rig.route().metrics.in_flight == 3, "all are in hand")
+        rig.send(commands.DrainWorker("jobs"))
+        rig.until(lambda: not rig.route().workers, "it is gone")
+        (left,) = [each for each in rig.engine.snapshot().notices if "drained" in each.text]
+        then = "another worker of the route, or one added, takes them up"
+        assert left.severity == "warning"
+        assert left.text == f"jobs/1 drained: 0 finished, 3 left with the broker; {then}"
 
 
 def test_the_drained_slot_is_the_one_named_and_its_number_is_used_again(start_rig: StartRig) -> None:

@@ -12,10 +12,11 @@ from routemq_tui.config.model import OnError
 from routemq_tui.engine import commands
 from routemq_tui.engine.endings import _deaths_words, death_of
 from routemq_tui.engine.journal import Journal
-from routemq_tui.engine.ledgers import KEPT, SETTLE_AFTER, Death, Ledgers
+from routemq_tui.engine.ledgers import KEPT, SETTLE_AFTER, Death, Ledgers, fate_words, is_with_broker
 from routemq_tui.engine.log_store import LogStore
 from routemq_tui.engine.snapshot import Ledger, LedgerEntry, Outcome
 from routemq_tui.engine.snapshot_json import _ledger, snapshot_values
+from routemq_tui.engine.states import WorkerState
 from routemq_tui.worker import cells
 from routemq_tui.worker.spec import Fate, Seen
 from tests.conftest import Mosquitto
@@ -117,7 +118,7 @@ def test_what_failed_is_not_called_handled() -> None:
     assert books.last().settled
     assert books.told() == [
         "jobs/2 killed by hand: 6 in flight, 6 redelivered to jobs/1 after 20 ms, 2 dead letters, "
-        "1 dead letter (not run: poison), 1 dropped (not run: timeout), 1 stopped its worker"
+        "1 dead letter (not run again: poison), 1 dropped (not run again: timeout), 1 stopped its worker"
     ]
     assert books.journal.notices[-1].severity == "warning"
     values = _ledger(books.last())
@@ -229,6 +230,65 @@ def test_a_message_that_is_lost_again_is_awaited_again() -> None:
     assert "after 0.5 s" in books.told()[1]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_what_its_worker_did_not_end_is_with_the_broker_until_it_comes_again(late: bool) -> None:
+    # given two messages that came to a worker, which stopped at the first; the ledger may be settled by then
+    books = Books()
+    books.ledgers.open(books.death(10, 11), 0.0)
+    books.seen(10, 0.1)
+    books.seen(11, 0.1)
+    books.seen(10, 0.2, "stopped")
+    if late:
+        books.ledgers.settle(SETTLE_AFTER)
+    books.ledgers.gone("jobs", 1, SETTLE_AFTER)
+    # then nobody runs the other one
+    assert books.outcomes() == [O.STOPPED, O.AWAITED]
+    assert is_with_broker(books.last().entries[1])
+    if not late:
+        told = "2 redelivered to jobs/1 after 0.1 s, 1 stopped its worker, 1 with the broker"
+        assert books.told() == [f"jobs/2 killed by hand: 2 in flight, {told}"]
+        assert _ledger(books.last())["counts"]["awaited"] == 1
+    # and when a worker is there again it is looked for again
+    assert books.watched == frozenset()
+    books.ledgers.connected("jobs", 500.0)
+    assert (books.watched, books.last().settled) == ({11}, False)
+    books.seen(11, 500.1, slot=3)
+    assert books.outcomes() == [O.STOPPED, O.REDELIVERED]
+    books.seen(11, 500.2, "handled", slot=3)
+    assert books.last().settled
+    assert len(books.told()) == 2
+    assert "with the broker" not in books.told()[1]
+
+
+def test_what_does_not_come_after_all_is_not_told_twice() -> None:
+    books = Books()
+    books.ledgers.open(books.death(10), 0.0)
+    books.seen(10, 0.1)
+    books.ledgers.gone("jobs", 1, 1.0)
+    books.ledgers.settle(SETTLE_AFTER)
+    books.ledgers.connected("jobs", 100.0)
+    books.ledgers.settle(100.0 + SETTLE_AFTER)
+    assert books.last().settled
+    assert len(books.told()) == 1
+
+
+def test_a_message_whose_handler_never_began_is_called_not_run() -> None:
+    entry = LedgerEntry(1, "t", O.DEAD_LETTERED, 1, 0.1, "payload")
+    assert fate_words(Ledger("jobs/1", 7, 0.0, "killed", 1, (entry,))) == ["1 dead letter (not run: payload)"]
+
+
+def test_what_a_stopped_worker_had_is_with_the_broker(start_rig: StartRig) -> None:
+    with start_rig(route(handler="picky", on_error=OnError.STOP, prefetch=5)) as rig:
+        paused_with(rig, workers=1, messages=4)
+        rig.send(commands.KillWorker("jobs", 1))
+        rig.until(lambda: rig.route().metrics.duplicates == 4, "they came again")
+        rig.send(commands.ResumeRoute("jobs"))
+        rig.until_state(WorkerState.STOPPED)
+        (ledger,) = rig.engine.snapshot().ledgers
+        assert [each.outcome for each in ledger.entries] == [O.STOPPED, *[O.AWAITED] * 3]
+        assert all(map(is_with_broker, ledger.entries[1:]))
+
+
 def test_the_last_ones_are_kept() -> None:
     books = Books()
     for number in range(KEPT + 5):
@@ -308,7 +368,7 @@ def test_a_crash_has_its_ledger_too(mosquitto: Mosquitto, tmp_path: Path) -> Non
             (O.DEAD_LETTERED, "poison")
         }
         assert "1 redelivered to jobs/1 after" in rig.notices()
-        assert "1 dead letter (not run: poison)" in rig.notices()
+        assert "1 dead letter (not run again: poison)" in rig.notices()
         assert ledgers[0].reason == "exited with code 9 while handling jobs/0 (1 of 3 deaths)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from routemq_tui.engine.snapshot import WorkerSnapshot
 from routemq_tui.engine.states import WorkerState
 from routemq_tui.worker import cells
 from routemq_tui.worker.dead_letters import DeadLetterStore
-from routemq_tui.worker.spec import Fate, Seen
+from routemq_tui.worker.spec import ErrorsCounted, Fate, GivenUp, Seen, WorkerReport
 from tests.conftest import Mosquitto
 from tests.engine.conftest import StartRig
 from tests.engine.rig import Rig, make_config, route, running
@@ -107,6 +108,62 @@ def test_only_who_was_run_and_left_its_worker_alive_is_suspected_no_longer(
     assert bool(table.deaths_of(7)) is suspected
 
 
+def test_the_log_says_how_many_were_given_up_though_few_are_reported() -> None:
+    # given a worker that reports the first message it gives up and the fourth, of which its cells know first
+    words, said, noticed = board(), [], []
+    slot = SimpleNamespace(
+        words=words,
+        name="jobs/1",
+        given_up=reports.GivenUpLines(),
+        around=SimpleNamespace(
+            journal=SimpleNamespace(notice=lambda severity, text, source: noticed.append(text)),
+            told=SimpleNamespace(count=lambda *told: None),
+        ),
+        say=lambda text, level: said.append(text),
+    )
+
+    def hear(report: WorkerReport, dead_letters: int) -> None:
+        words[cells.DEAD_LETTERED] = dead_letters
+        reports.take(slot, report, 100.0)  # type: ignore[arg-type]
+
+    given_up = GivenUp("jobs/4", "ValueError: 4", "handler", 1, "stored")
+    hear(given_up, 1)
+    hear(ErrorsCounted([]), 3)
+    hear(ErrorsCounted([]), 4)
+    hear(given_up, 4)
+    hear(given_up, 1004)
+    words[cells.DROPPED] = 2
+    hear(GivenUp("jobs/5", "ValueError: 5", "handler", 1, "stopped"), 1004)
+    hear(ErrorsCounted([]), 1004)
+    line = "gave up jobs/4: ValueError: 4; it is a dead letter"
+    # then the lines add up
+    assert noticed == [f"jobs/1 {line}"]
+    assert said == [
+        "gave up 2 more since",
+        "gave up 1 more since",
+        f"{line} (counted above)",
+        f"{line} (and 999 more since)",
+        "gave up jobs/5: ValueError: 5; the worker stops",
+        "gave up 2 more since",
+    ]
+
+
+def test_every_message_given_up_is_in_the_log_or_counted_there(start_rig: StartRig) -> None:
+    with start_rig(route(handler="picky")) as rig:
+        rig.until_running(1)
+        rig.publish(20)
+        rig.until(lambda: rig.route().metrics.dead_lettered == 20, "all are given up")
+        rig.send(commands.KillWorker("jobs", 1))
+
+        def told() -> bool:
+            lines = [each for each in rig.log_text("jobs/1").splitlines() if "gave up" in each]
+            more = sum(int(found[1]) for each in lines if (found := re.search(r"(\d+) more since", each)))
+            named = sum("gave up jobs/" in each and "(counted above)" not in each for each in lines)
+            return more + named == 20
+
+        rig.until(told, "the log adds up")
+
+
 def test_who_was_added_for_nothing_is_taken_out_again() -> None:
     table, words = DeathTable(2), board()
     table.join(words)
@@ -162,7 +219,8 @@ def test_a_message_that_kills_is_given_up_and_the_others_are_handled(
         text = rig.notices()
         for times in (1, 2, 3):
             assert f"exited with code 9 while handling jobs/poison ({times} of 3 deaths)" in text
-        assert "jobs/poison was being handled at 3 deaths of its worker: it is given up without being" in text
+        given_up = "it is given up and not run again"
+        assert f"jobs/poison was being handled at 3 deaths of its worker: {given_up}" in text
         assert "gave up jobs/poison" in text
         (letter,) = DeadLetterStore(tmp_path / ".routemq").read()
         assert (letter.topic, letter.cause, letter.payload) == ("jobs/poison", "poison", body(kill=True))

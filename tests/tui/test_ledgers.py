@@ -45,6 +45,11 @@ def ledger(
         (ledger(H, A, A), "3 in flight, 1 redelivered in 0.1 s, 2 not seen again yet", Tone.WARN),
         (ledger(H, A, settled=True), "1 not seen again", Tone.BAD),
         (
+            replace(ledger(settled=True), in_flight=1, entries=(LedgerEntry(1, "t", A, 1, 0.3),)),
+            "1 in flight, 1 redelivered in 0.3 s, 1 with the broker",
+            Tone.WARN,
+        ),
+        (
             replace(ledger(U, U), qos=0),
             "2 in flight, at least 2 lost; what it had not read yet is not known (QoS 0: never sent again)",
             Tone.WARN,
@@ -90,15 +95,32 @@ def test_every_outcome_has_a_symbol_and_a_word() -> None:
     assert {outcome for outcome, face in OUTCOME_FACES.items() if face.symbol == "✗"} == set(FAILED)
 
 
+@pytest.mark.parametrize(
+    ("why", "note"),
+    [("poison", "  not run again"), ("timeout", "  not run again"), ("payload", "  not run")],
+)
+def test_what_was_begun_before_is_not_run_again(why: str, note: str) -> None:
+    given = replace(ledger(), in_flight=1, entries=(LedgerEntry(1, "jobs/a", D, 1, 0.02, why),))
+    assert "".join(text for text, _ in entry_lines(given, 60)[2]).endswith(f"jobs/a{note}")
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_what_nobody_runs_is_with_the_broker(settled: bool) -> None:
+    given = replace(ledger(settled=settled), in_flight=1, entries=(LedgerEntry(1, "jobs/a", A, 1, 0.3),))
+    line = entry_lines(given, 60)[2]
+    assert "".join(text for text, _ in line) == " … with broker    /1  300ms  jobs/a"
+    assert line[0].tone is Tone.WARN
+
+
 def test_what_was_given_up_says_whether_it_was_run() -> None:
     poison = LedgerEntry(1, "jobs/a-rather-long-name-of-a-topic", D, 1, 0.02, "poison")
     given = replace(ledger(), in_flight=1, entries=(poison,))
-    assert headline(given, NOW, named=False).text.endswith("1 dead letter (not run: poison)")
+    assert headline(given, NOW, named=False).text.endswith("1 dead letter (not run again: poison)")
     for width in (60, 80):
         line = entry_lines(given, width)[2]
         text = "".join(text for text, _ in line)
-        assert text.startswith(" ✗ dead letter    /1   20ms  jobs/a-rather")
-        assert text.endswith("  not run")
+        assert text.startswith(" ✗ dead letter    /1   20ms  jobs/a-ra")
+        assert text.endswith("  not run again")
         assert line[0].tone is Tone.BAD
         assert length(line) < width
 
