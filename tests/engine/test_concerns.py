@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,13 @@ def test_a_worker_that_stopped_by_its_policy_is_at_rest(start_rig: StartRig) -> 
         assert concerns(rig.engine.snapshot()) == ()
         rig.publish(1)
         rig.until(lambda: concern_words(rig.engine.snapshot()) == ("jobs is down: stopped",))
+
+
+def test_a_begin_that_fails_for_ever_is_told_with_its_next_try(start_rig: StartRig, tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "work.py").write_text("def count(payload): ...\ndef opens(): raise OSError")
+    with start_rig(configured(on_start="tasks.work:opens")) as rig:
+        rig.until(lambda: (one := rig.worker()) is not None and one.crashes >= 3)
+        rig.until(lambda: concern_words(rig.engine.snapshot()) == ("jobs is down: on_start fails",))
+        told = "jobs is down: on_start fails, next try in 1 s"
+        rig.until(lambda: concern_words(rig.engine.snapshot()) == (told,))
