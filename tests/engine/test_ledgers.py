@@ -251,7 +251,8 @@ def test_what_its_worker_did_not_end_is_with_the_broker_until_it_comes_again(lat
     # and when a worker is there again it is looked for again
     assert books.watched == frozenset()
     books.ledgers.connected("jobs", 500.0)
-    assert (books.watched, books.last().settled) == ({11}, False)
+    assert books.watched == {11}
+    assert not books.last().settled
     books.seen(11, 500.1, slot=3)
     assert books.outcomes() == [O.STOPPED, O.REDELIVERED]
     books.seen(11, 500.2, "handled", slot=3)
@@ -277,7 +278,10 @@ def test_a_message_whose_handler_never_began_is_called_not_run() -> None:
     assert fate_words(Ledger("jobs/1", 7, 0.0, "killed", 1, (entry,))) == ["1 dead letter (not run: payload)"]
 
 
-def test_what_a_stopped_worker_had_is_with_the_broker(start_rig: StartRig) -> None:
+def test_what_a_stopped_worker_had_is_with_the_broker(
+    start_rig: StartRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routemq_tui.engine.ledgers.SETTLE_AFTER", 1.0)
     with start_rig(route(handler="picky", on_error=OnError.STOP, prefetch=5)) as rig:
         paused_with(rig, workers=1, messages=4)
         rig.send(commands.KillWorker("jobs", 1))
@@ -287,6 +291,11 @@ def test_what_a_stopped_worker_had_is_with_the_broker(start_rig: StartRig) -> No
         (ledger,) = rig.engine.snapshot().ledgers
         assert [each.outcome for each in ledger.entries] == [O.STOPPED, *[O.AWAITED] * 3]
         assert all(map(is_with_broker, ledger.entries[1:]))
+        # and when it is started after the ledger was settled, they are seen to come once more
+        before = settled(rig).entries[1].after
+        rig.send(commands.StartWorker("jobs", 1))
+        again = lambda: rig.engine.snapshot().ledgers[0].entries[1].after != before  # noqa: E731
+        rig.until(again, "they came once more")
 
 
 def test_the_last_ones_are_kept() -> None:
