@@ -210,7 +210,7 @@ class RouteConfig:
     retry_delay: float = 0.5
     """Seconds before the first retry; doubles with each."""
     max_deliveries: int = 3
-    """A message that was there at so many deaths of its worker process is given up without being run."""
+    """A message that was there at so many deaths of its worker process is given up and not run again."""
     dead_letter_topic: str | None = None
     """Publish dead letters there instead of storing them."""
     fast_path: bool = True

@@ -62,7 +62,7 @@ class WorkerSpec:
     """Seconds before the first retry; doubles with each, with jitter."""
     on_error: str = "dead-letter"
     max_deliveries: int = 3
-    """A message that was there at so many deaths of its process is given up without being run."""
+    """A message that was there at so many deaths of its process is given up and not run again."""
     dead_letter_topic: str | None = None
     """Where dead letters are published; None keeps them in the store."""
     state_folder: str = ""
@@ -199,7 +199,7 @@ class HandlerFailed(msgspec.Struct, tag=True, frozen=True):
 
 
 class GivenUp(msgspec.Struct, tag=True, frozen=True):
-    """A message was given up by policy. Sent at most a few times a second; all are in log and counters."""
+    """A message was given up by policy. Sent at most a few times a second; the counters have all of them."""
 
     topic: str
     error: str

@@ -137,7 +137,7 @@ async def test_a_long_text_is_cut_with_an_ellipsis(sit: Sit) -> None:
         await seat.tick()
         line = seat.text("#keys")
         assert len(line) == 80
-        assert line.rstrip().endswith("x…")
+        assert line.rstrip().endswith("x…  ? Help")
 
 
 def test_sayings_go_when_their_time_is_over() -> None:
