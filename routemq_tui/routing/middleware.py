@@ -155,25 +155,30 @@ def _name(middleware: Any) -> str:
 
 
 def _step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
-    async def step(message: Message) -> Any:
-        handed: Any = None
-
-        def call_next(message: Message) -> Any:
-            nonlocal handed
-            handed = following(message)
-            return handed
-
-        result = await middleware(message, call_next)
-        if (
-            handed.__class__ is CoroutineType
-            and handed.cr_frame
-            and getrefcount(handed) == _UNKEPT
-            and _not_begun(handed)
-        ):
-            _forgotten(middleware, handed)
-        return result
+    def step(message: Message) -> Any:
+        return _run(middleware, message, following)
 
     return step
+
+
+async def _run(middleware: Any, message: Message, following: Callable[[Message], Any]) -> Any:
+    """One function, sync or async, which may call the next one, and must not lose what that gave."""
+    handed: Any = None
+
+    def call_next(message: Message) -> Any:
+        nonlocal handed
+        handed = following(message)
+        return handed
+
+    result = middleware(message, call_next)
+    if result.__class__ is CoroutineType or (result is not None and inspect.isawaitable(result)):
+        result = await result
+        if handed is not None and _is_left(handed):
+            _forgotten(middleware, handed)
+    elif handed is not None and _is_left(handed):
+        returned = await handed  # beside a sync handler the call alone is enough: so it is here
+        return returned if result is None else result
+    return result
 
 
 def _forgotten(middleware: Any, handed: Any) -> None:
@@ -188,36 +193,12 @@ def _message_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Messag
     """Functions only: nothing but the message goes from one to the next."""
     following = bound.call if bound.is_async else _awaitable(bound.call)
     for middleware in reversed(middlewares):
-        step = _step if _is_async(middleware) else _plain_step
-        following = step(middleware, following)
+        following = _step(middleware, following)
     return following
 
 
-def _plain_step(middleware: Any, following: Callable[[Message], Any]) -> Callable[[Message], Any]:
-    async def called(message: Message) -> Any:
-        handed: Any = None
-
-        def call_next(message: Message) -> Any:
-            nonlocal handed
-            handed = following(message)
-            return handed
-
-        result = middleware(message, call_next)
-        if result is not None and inspect.isawaitable(result):
-            return await result
-        # Beside a sync handler the call alone is enough: so it is here, unless somebody else keeps what it
-        # gave, such as a task.
-        if (
-            handed.__class__ is CoroutineType
-            and handed.cr_frame
-            and getrefcount(handed) == _UNKEPT
-            and _not_begun(handed)
-        ):
-            returned = await handed
-            return returned if result is None else result
-        return result
-
-    return called
+def _references(handed: Any) -> int:
+    return getrefcount(handed)
 
 
 def _references_of_our_own() -> int:
@@ -229,15 +210,21 @@ def _references_of_our_own() -> int:
         return handed
 
     handed.close()
-    return getrefcount(handed)
+    return _references(handed)
 
 
 _UNKEPT = _references_of_our_own()
 """References to a coroutine that nothing but `handed` holds."""
 
 
-def _not_begun(handed: CoroutineType[Any, Any, Any]) -> bool:
-    return inspect.getcoroutinestate(handed) == inspect.CORO_CREATED
+def _is_left(handed: Any) -> bool:
+    """Not begun, and nobody keeps it who might begin it, such as a task."""
+    return (
+        handed.__class__ is CoroutineType
+        and handed.cr_frame is not None
+        and getrefcount(handed) == _UNKEPT
+        and inspect.getcoroutinestate(handed) == inspect.CORO_CREATED
+    )
 
 
 def _awaitable(call: Callable[[Message], Any]) -> Callable[[Message], Awaitable[Any]]:
@@ -270,11 +257,9 @@ def _context_chain(bound: Bound, middlewares: Sequence[Any]) -> Callable[[Messag
         result: Any = following(context)
         if result.__class__ is CoroutineType or inspect.isawaitable(result):
             result = await result
-        handed = context.handed
-        if handed.__class__ is CoroutineType and handed.cr_frame:
-            context.handed = None
-            if getrefcount(handed) == _UNKEPT and _not_begun(handed):
-                _forgotten(context.by, handed)
+        handed, context.handed = context.handed, None
+        if handed is not None and _is_left(handed):
+            _forgotten(context.by, handed)
         return result
 
     return call
@@ -296,36 +281,13 @@ def _class_step(middleware: Any, following: NextHandler) -> NextHandler:
 
 
 def _function_step(middleware: Any, following: NextHandler) -> NextHandler:
-    async def step(context: Context) -> Any:
-        handed: Any = None
-
-        def call_next(message: Message) -> Awaitable[Any]:
-            nonlocal handed
+    def step(context: Context) -> Awaitable[Any]:
+        def onward(message: Message) -> Awaitable[Any]:
             if message is not context["message"]:
                 _put_message(context, message)
-            handed = following(context)
-            return handed  # type: ignore[no-any-return]
+            return following(context)
 
-        result = middleware(context["message"], call_next)
-        if result is not None and inspect.isawaitable(result):
-            result = await result
-            if (
-                handed.__class__ is CoroutineType
-                and handed.cr_frame
-                and getrefcount(handed) == _UNKEPT
-                and _not_begun(handed)
-            ):
-                _forgotten(middleware, handed)
-            return result
-        if (
-            handed.__class__ is CoroutineType
-            and handed.cr_frame
-            and getrefcount(handed) == _UNKEPT
-            and _not_begun(handed)
-        ):
-            returned = await handed
-            return returned if result is None else result
-        return result
+        return _run(middleware, context["message"], onward)
 
     return step
 
