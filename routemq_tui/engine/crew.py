@@ -21,8 +21,8 @@ from routemq_tui.engine.latencies import Latencies
 from routemq_tui.engine.lock import STATE_FOLDER
 from routemq_tui.engine.metrics import Totals, Window
 from routemq_tui.engine.sessions import SessionEntry
-from routemq_tui.engine.slot import Intent, Slot
-from routemq_tui.engine.states import SERVING, WorkerState
+from routemq_tui.engine.slot import Slot
+from routemq_tui.engine.states import SERVING, Intent, WorkerState
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.routing.template import Template
 from routemq_tui.routing.topics import subscription

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from enum import Enum, auto
 
 from routemq_tui.config.model import RouteConfig
 from routemq_tui.engine import fork_server, reports
@@ -22,7 +21,7 @@ from routemq_tui.engine.policy import crash_loop_reason, hopeless_reason
 from routemq_tui.engine.process import ControlError, WorkerProcess
 from routemq_tui.engine.sessions import SessionEntry
 from routemq_tui.engine.snapshot import Exit
-from routemq_tui.engine.states import ALIVE, Event, Status, WorkerState, transition
+from routemq_tui.engine.states import ALIVE, Event, Intent, Status, WorkerState, transition
 from routemq_tui.engine.stepping_aside import SteppingAside
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.engine.usage import Usage
@@ -32,19 +31,6 @@ from routemq_tui.worker import black_box, cells, spec
 DRAIN_GRACE = 2.0
 """Seconds beyond a drain's own limit until the worker is killed."""
 EXITS_KEPT = 8
-
-
-class Intent(Enum):
-    """What is to become of the slot when its process has ended as asked."""
-
-    SERVE = auto()
-    RESTART = auto()
-    LEAVE = auto()
-    """Scaled away: the slot goes when its process has gone and its session is drained and ended."""
-    REST = auto()
-    """It stopped by its own policy and waits for a person."""
-    STOP = auto()
-    """The engine ends."""
 
 
 class Slot:
@@ -97,7 +83,7 @@ class Slot:
         self.keeper = HistoryKeeper()
         self.around = around
         self.deaths = deaths
-        self._crashes = Crashes(around.policy, deaths)
+        self.crashes = Crashes(around.policy, deaths)
         self._drain_ends_session = False
         self._drain_time_up = float("inf")
 
@@ -113,10 +99,6 @@ class Slot:
     def connected(self) -> bool:
         """Whether a live process says that it is connected and subscribed."""
         return self.process is not None and bool(self.words[cells.CONNECTED])
-
-    def crashes(self, now: float) -> int:
-        """Those that count still."""
-        return self._crashes.recent(now)
 
     @property
     def restarts(self) -> int:
@@ -182,7 +164,7 @@ class Slot:
 
     def revive(self, now: float) -> None:
         """Forget its crashes and let it start now."""
-        self._crashes.clear()
+        self.crashes.clear()
         self.intent = Intent.SERVE
         if not self.alive:
             self.become(Event.ENDED, now)
@@ -369,9 +351,9 @@ class Slot:
     def _died(self, words: str, suspect: int, now: float) -> None:
         if self.intent is not Intent.LEAVE:
             self.intent = Intent.SERVE
-        self._crashes.add(now, NEVER_BEGAN if self.start_fault else suspect)
+        self.crashes.add(now, NEVER_BEGAN if self.start_fault else suspect)
         self.keeper.mark("crashed", time.time())
-        delay = self._crashes.next_start(now, self.around.chance)
+        delay = self.crashes.next_start(now, self.around.chance)
         if delay is None:
             self._give_up(crash_loop_reason(self.around.policy, words), now)
             return

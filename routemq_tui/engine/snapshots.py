@@ -17,7 +17,7 @@ from routemq_tui.engine.metrics import Totals, Window, add_windows, metrics_of, 
 from routemq_tui.engine.port import Span
 from routemq_tui.engine.sanitise import harmless
 from routemq_tui.engine.scaling import scaling_snapshot
-from routemq_tui.engine.slot import Intent, Slot
+from routemq_tui.engine.slot import Slot
 from routemq_tui.engine.snapshot import (
     BrokerSnapshot,
     EngineState,
@@ -29,7 +29,7 @@ from routemq_tui.engine.snapshot import (
     Snapshot,
     WorkerSnapshot,
 )
-from routemq_tui.engine.states import WorkerState
+from routemq_tui.engine.states import Intent, WorkerState
 from routemq_tui.engine.supervisor import Supervisor
 from routemq_tui.engine.told import ToldMessages
 from routemq_tui.engine.watchdog import look_after
@@ -218,7 +218,7 @@ def _worker_snapshot(
         share=min(window.rate / route_rate, 1.0) if route_rate > 0 else None,
         window=slot.route.prefetch,
         restarts=slot.restarts,
-        crashes=slot.crashes(now),
+        crashes=slot.crashes.recent(now),
         uptime=now - slot.started_at if process else None,
         retry_in=_retry_in(slot, now),
         last_exit=slot.exits[-1].words if slot.exits else None,

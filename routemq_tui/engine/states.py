@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 
 class WorkerState(StrEnum):
@@ -94,3 +94,16 @@ def transition(
         kept = status.reason if reason is None else reason
         return Status(state, status.since, kept, retry_at)
     return Status(state, now, reason or "", retry_at)
+
+
+class Intent(Enum):
+    """What is to become of the slot when its process has ended as asked."""
+
+    SERVE = auto()
+    RESTART = auto()
+    LEAVE = auto()
+    """Scaled away: the slot goes when its process has gone and its session is drained and ended."""
+    REST = auto()
+    """It stopped by its own policy and waits for a person."""
+    STOP = auto()
+    """The engine ends."""

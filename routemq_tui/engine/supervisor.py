@@ -11,8 +11,8 @@ from routemq_tui.engine import commands
 from routemq_tui.engine.crew import Crew
 from routemq_tui.engine.refusals import count_refusal
 from routemq_tui.engine.sessions import SessionEntry
-from routemq_tui.engine.slot import Intent, Slot
-from routemq_tui.engine.states import Event, WorkerState
+from routemq_tui.engine.slot import Slot
+from routemq_tui.engine.states import Event, Intent, WorkerState
 from routemq_tui.engine.surroundings import Surroundings
 from routemq_tui.worker import cells
 from routemq_tui.worker.spec import BrokerAddress, ConnectNow, TurnTap

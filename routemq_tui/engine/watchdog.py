@@ -6,8 +6,8 @@ What it finds is reported and, past a bound, ended: the slot then replaces the p
 from __future__ import annotations
 
 from routemq_tui.engine.journal import Journal
-from routemq_tui.engine.slot import Intent, Slot
-from routemq_tui.engine.states import WorkerState
+from routemq_tui.engine.slot import Slot
+from routemq_tui.engine.states import Intent, WorkerState
 from routemq_tui.units import format_bytes
 from routemq_tui.worker import cells
 

@@ -23,6 +23,7 @@ from routemq_tui.worker.engine_notes import Suspects, Watched
 from routemq_tui.worker.failure import Failure, failed, unfit
 from routemq_tui.worker.forks import leave_if_child
 from routemq_tui.worker.giving_up import FailurePolicy
+from routemq_tui.worker.handler_time import within
 from routemq_tui.worker.hot_path import LONG_NS, Ran
 from routemq_tui.worker.spec import Fate, HandlerFailed, WorkerReport, WorkerSpec
 from routemq_tui.worker.stepping import Stepped
@@ -348,21 +349,7 @@ class Dispatcher:
         """Wait for an async handler, for its time at most; raises what it raises within its time."""
         if self._several:
             result = Stepped(result, lambda: self._name(delivery))
-        if self._spec.timeout is None:
-            await result
-            return None
-        try:
-            async with asyncio.timeout(self._spec.timeout) as bound:
-                await result
-        except Exception as error:
-            if not bound.expired():
-                raise
-            if isinstance(error, TimeoutError):
-                where = (error.__cause__ or error).__traceback__
-                text = f"not done within {format_seconds(self._spec.timeout)}"
-                return failed(TimeoutError(text).with_traceback(where), attempt, "timeout")
-            return failed(error, attempt, "timeout")
-        return None
+        return await within(self._spec.timeout, result, attempt)
 
     def _message(self, delivery: Delivery, attempt: int) -> Message:
         topic = delivery.topic
