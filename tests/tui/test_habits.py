@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from textual.widgets import Button, Static
 
 from routemq_tui.config.model import UiConfig
 from routemq_tui.engine.commands import KillWorker, Stop
@@ -323,3 +324,13 @@ async def test_the_way_to_help_stays_under_a_long_word(sit: Sit) -> None:
         last = seat.text("#keys")
         assert "! orders/1 gave up" in last
         assert "? Help" in last
+
+
+async def test_a_snapshot_that_comes_while_the_way_out_is_built_ends_nothing(sit: Sit) -> None:
+    async with sit() as seat:
+        screen = Stopping(busy(), lambda: None, "Q")
+        await seat.app.push_screen(screen)
+        title = screen.query_one("#stopping-title", Static)
+        assert "Stopping: draining" in str(title.render())
+        await screen.query_one(Button).remove()  # as before it is mounted
+        screen.show_snapshot(busy())

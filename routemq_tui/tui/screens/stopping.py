@@ -30,18 +30,16 @@ class Stopping(Guarded, ModalScreen[None]):
         self._snapshot, self._force, self._forced, self._key = snapshot, force, False, key
 
     def compose(self) -> ComposeResult:
+        title, text = stopping_words(self._snapshot, self._forced)
         with Vertical(classes="dialog"):
-            yield Static(id="stopping-title", classes="dialog-title", markup=False)
-            yield Static(id="stopping-text", markup=False)
+            yield Static(title, id="stopping-title", classes="dialog-title", markup=False)
+            yield Static(text, id="stopping-text", markup=False)
             with Horizontal(classes="dialog-buttons"):
                 yield Button(f"{self._key}  Kill them now", id="force", compact=True)
 
-    def on_mount(self) -> None:
-        self.show_snapshot(self._snapshot)
-
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        if not self.query(Static):
+        if not self.query(Button):  # the last to be there: it is still being built, with what was given
             return
         title, text = stopping_words(snapshot, self._forced)
         self.query_one("#stopping-title", Static).update(title)
